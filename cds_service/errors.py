@@ -1,0 +1,52 @@
+"""Every failure that this service names itself.
+
+ServiceError
+├── SettingError      a setting is wrong: the start ends with exit code 2 and one line
+├── KnowledgeError    the knowledge file is wrong: the start ends with file and line
+├── RequestError      the call cannot be read: 400, with the JSON path of each mistake
+└── NothingReadable   none of the needed data could be had: 412, with the keys and reasons
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+class ServiceError(Exception):
+    """The root: its text names the place and the mend, and holds no patient data."""
+
+
+class SettingError(ServiceError):
+    """A setting is wrong. The text is one line that names the variable and what it takes."""
+
+
+class KnowledgeError(ServiceError):
+    """The knowledge file, or a use of it, is wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """One thing wrong in a call: where (`context.draftOrders`; "" for the whole body) and what, without the value."""
+
+    path: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}" if self.path else self.what
+
+
+class RequestError(ServiceError):
+    """The call cannot be read."""
+
+    def __init__(self, *mistakes: Mistake) -> None:
+        super().__init__("; ".join(str(mistake) for mistake in mistakes))
+        self.mistakes = mistakes
+
+
+class NothingReadable(ServiceError):
+    """None of the data that every answer needs could be had. `reasons` says why, for each prefetch key."""
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{key}: {why}" for key, why in reasons.items()))
+        self.reasons = dict(reasons)

@@ -1,0 +1,448 @@
+"""CDS Hooks JSON as pydantic models: liberal with what comes in, strict with what goes out.
+
+What comes in may carry anything beside what is known here (hooks gain fields); what goes out holds no unknown
+member and never `null`, "", [] or {} (only an answer's `cards` and a discovery's `services` may be empty).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import msgspec
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from cds_service.errors import Mistake, RequestError
+
+SUMMARY_LENGTH: Final = 139
+"""C61: fewer than 140 characters."""
+
+MOST_NESTED: Final = 100
+"""Deeper JSON than this is refused: no FHIR resource of a chart comes near, and every reader may recurse."""
+
+MOST_DIGITS: Final = 64
+"""A number with a larger exponent than this is no quantity, and costly to expand."""
+
+
+# --- bytes to JSON ------------------------------------------------------------------------------------------
+
+
+def _decimal(text: str) -> Decimal:
+    number = Decimal(text)
+    if abs(number.adjusted()) > MOST_DIGITS:
+        raise ValueError("number out of range")
+    return number
+
+
+_DECODER: Final = msgspec.json.Decoder(float_hook=_decimal)
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+_AMBIGUOUS_COLONS: Final = re.compile(rb'"[ \t\r\n]+:|\\":')
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """The JSON object in `body`, each decimal number with the digits it was sent with.
+
+    Raises: RequestError for anything that is not one strict JSON object: comments, NaN, invalid UTF-8, a key that
+    stands twice in one object (which of the two doses would count?), nesting or numbers beyond reason.
+    """
+    try:
+        decoded = _DECODER.decode(body.removeprefix(b"\xef\xbb\xbf"))
+    except RecursionError:
+        raise RequestError(Mistake(path="", what="the JSON is nested too deeply")) from None
+    except (msgspec.MsgspecError, ValueError, ArithmeticError):
+        raise RequestError(Mistake(path="", what="the body is not valid JSON")) from None
+    if not isinstance(decoded, dict):
+        raise RequestError(Mistake(path="", what="the body must be a JSON object"))
+    depth, keys = _depth_and_keys(decoded)
+    if depth > MOST_NESTED:
+        raise RequestError(Mistake(path="", what="the JSON is nested too deeply"))
+    if _has_duplicates(body, keys):
+        raise RequestError(Mistake(path="", what="a key stands twice in one JSON object"))
+    return decoded
+
+
+def _depth_and_keys(root: dict[str, Any]) -> tuple[int, int]:
+    """How deep the JSON nests, and how many keys all its objects have together."""
+    depth = keys = 0
+    level: list[Any] = [root]
+    while level and depth <= MOST_NESTED:
+        depth += 1
+        below = []
+        for node in level:
+            if type(node) is dict:
+                keys += len(node)
+                node = node.values()
+            below.extend([child for child in node if type(child) is dict or type(child) is list])
+        level = below
+    return depth, keys
+
+
+def _has_duplicates(body: bytes, keys: int) -> bool:
+    """Whether a key stands twice in an object of valid JSON whose objects kept `keys` keys.
+
+    Every key ends in `":`, and without blanks before colons and quotes escaped before colons nothing else lowers the
+    count, so as many `":` as kept keys means that none was lost. Only the rest is read again, slowly.
+    """
+    if body.count(b'":') == keys and _AMBIGUOUS_COLONS.search(body) is None:
+        return False
+
+    def once(pairs: list[tuple[str, Any]]) -> None:
+        if len({key for key, _ in pairs}) != len(pairs):
+            raise KeyError
+
+    try:
+        json.loads(body, object_pairs_hook=once)
+    except KeyError:
+        return True
+    return False
+
+
+# --- what comes in ------------------------------------------------------------------------------------------
+
+
+class Incoming(BaseModel):
+    """Ignores what it does not know (C51, C115)."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+def _bare(value: object) -> object:
+    return value.removeprefix("Patient/") if isinstance(value, str) else value
+
+
+PatientId = Annotated[str, BeforeValidator(_bare), StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,128}\Z", strict=True)]
+Bounded = Annotated[str, StringConstraints(min_length=1, max_length=256, strict=True, pattern=r"\S")]
+
+
+class DraftOrders(Incoming):
+    """The Bundle of unsigned orders, entries as received: reading them is not the wire's business."""
+
+    resource_type: Literal["Bundle"]
+    entry: tuple[Any, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("entry", ()) is None:
+            return {key: member for key, member in value.items() if key != "entry"}
+        return value
+
+
+class OrderContext(Incoming):
+    """What order-sign and order-select have in common."""
+
+    user_id: Bounded
+    patient_id: PatientId
+    encounter_id: str | None = None
+    draft_orders: DraftOrders
+
+
+class OrderSignContext(OrderContext):
+    """All orders are about to be signed."""
+
+
+class OrderSelectContext(OrderContext):
+    """The selected orders are being filled in; details may be missing."""
+
+    selections: tuple[Bounded, ...]
+
+
+class FhirAuthorization(Incoming):
+    """The bearer token for this call's reads. Never stored, logged or echoed (C54), so it hides from `repr`."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, alias_generator=None)
+
+    access_token: SecretStr = Field(min_length=1, max_length=16_384)
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the name of a kind of token
+
+    @model_validator(mode="before")
+    @classmethod
+    def _token_type_in_any_case(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("token_type"), str):
+            return {**value, "token_type": value["token_type"].lower()}
+        return value
+
+    @model_validator(mode="after")
+    def _fits_a_header(self) -> FhirAuthorization:
+        if not re.fullmatch(r"[\x21-\x7e]+", self.access_token.get_secret_value()):
+            raise ValueError("no bearer token")
+        return self
+
+
+def _usable_authorization(value: object) -> FhirAuthorization | None:
+    """The authorization, or None where it holds no token that could be sent: the reads then say so (C53)."""
+    if isinstance(value, FhirAuthorization):
+        return value
+    try:
+        return FhirAuthorization.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def _absent_if_null(value: object) -> object:
+    return {} if value is None else value
+
+
+class HookRequest(Incoming):
+    """A call of a service. `fhir_authorization` is None without a `fhir_server` to send it to (C53).
+
+    `prefetch` keeps its values as received; a key that is absent there is not the same as one that is null (C33, C34).
+    """
+
+    hook: Bounded
+    hook_instance: Bounded
+    context: OrderContext
+    fhir_server: Annotated[str, StringConstraints(max_length=2048, strict=True)] | None = None
+    fhir_authorization: Annotated[FhirAuthorization | None, BeforeValidator(_usable_authorization)] = None
+    prefetch: Annotated[dict[str, Any], BeforeValidator(_absent_if_null)] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _token_needs_a_server(self) -> HookRequest:
+        if not self.fhir_server and self.fhir_authorization is not None:
+            return self.model_copy(update={"fhir_authorization": None})
+        return self
+
+
+class OrderSignRequest(HookRequest):
+    context: OrderSignContext
+
+
+class OrderSelectRequest(HookRequest):
+    context: OrderSelectContext
+
+
+_REQUESTS: Final[Mapping[str, type[HookRequest]]] = {
+    "order-sign": OrderSignRequest,
+    "order-select": OrderSelectRequest,
+}
+
+
+def read_request(body: bytes, hook: str) -> HookRequest:
+    """The call in `body` of a service that answers `hook`.
+
+    Raises: RequestError naming the JSON path of each mistake, never the value.
+    """
+    decoded = decode(body)
+    if isinstance(decoded.get("hook"), str) and decoded["hook"] != hook:
+        raise RequestError(Mistake(path="hook", what=f"this service answers {hook}"))
+    try:
+        return _REQUESTS[hook].model_validate(decoded)
+    except ValidationError as error:
+        raise RequestError(*_mistakes(error)) from None
+
+
+def _mistakes(error: ValidationError) -> Iterator[Mistake]:
+    for found in error.errors(include_input=False, include_url=False, include_context=False):
+        yield Mistake(path=json_path(found["loc"]), what=found["msg"])
+
+
+def json_path(place: tuple[int | str, ...]) -> str:
+    """`("context", "selections", 0)` as `context.selections[0]`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")
+
+
+# --- what goes out ------------------------------------------------------------------------------------------
+
+Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+")]
+Uuid = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")]
+Extension = dict[str, Any]
+
+
+class Outgoing(BaseModel):
+    """Refuses what the specification does not know; vendor matter stands under `extension` (C85)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+
+class Topic(Outgoing):
+    """Why the card exists, the same for every call: the id of the leading row of the knowledge (C68)."""
+
+    system: Url
+    code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,100}\Z")]
+    display: Text | None = None
+
+
+class Source(Outgoing):
+    label: Text
+    url: Url | None = None
+    icon: Url | None = None
+    topic: Topic | None = None
+
+
+class Action(Outgoing):
+    type: Literal["create", "update", "delete"]
+    description: Text
+    resource: dict[str, Any] | None = None
+    resource_id: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}\Z")] | None = None
+
+    @model_validator(mode="after")
+    def _says_what_to_act_on(self) -> Action:
+        deletes = self.type == "delete"
+        if (self.resource is None) is not deletes or (deletes and self.resource_id is None):
+            raise ValueError("create and update carry a resource, delete carries a resourceId alone (C75-C77)")
+        return self
+
+
+class Suggestion(Outgoing):
+    label: Text
+    uuid: Uuid | None = None
+    is_recommended: bool | None = None
+    actions: tuple[Action, ...] = ()
+
+
+class OverrideReason(Outgoing):
+    code: Text
+    system: Text
+    display: Text
+
+
+class Link(Outgoing):
+    label: Text
+    url: Url
+    type: Literal["absolute", "smart"] = "absolute"
+    app_context: Text | None = None
+
+    @model_validator(mode="after")
+    def _context_only_for_apps(self) -> Link:
+        if self.app_context is not None and self.type != "smart":
+            raise ValueError("appContext only goes with a smart link (C81)")
+        return self
+
+
+class Expected(Outgoing):
+    """What the schedule expects of one order."""
+
+    order: Text
+    dose: Text | None = None
+    position: Text | None = None
+    due_on: date | None = None
+
+
+class Evidence(Outgoing):
+    """A resource that the advice rests on, as received, and what it shows."""
+
+    reference: Text
+    shows: Text
+
+
+class Advice(Outgoing):
+    """The machine-readable half of a card (contract, section 4)."""
+
+    topic: Text
+    action: Text
+    rows: tuple[Text, ...] = Field(min_length=1)
+    statements: tuple[Text, ...] = ()
+    orders: tuple[Text, ...] = ()
+    expected: tuple[Expected, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    as_of: date
+    knowledge: Text
+
+
+class CardExtension(Outgoing):
+    advice: Advice = Field(alias="org.tarlatamab-cds.advice")
+
+
+class Card(Outgoing):
+    uuid: Uuid | None = None
+    summary: Annotated[str, StringConstraints(min_length=1, max_length=SUMMARY_LENGTH, pattern=r"\S")]
+    detail: Text | None = None
+    indicator: Literal["info", "warning", "critical"]
+    source: Source
+    suggestions: tuple[Suggestion, ...] = ()
+    selection_behavior: Literal["any", "at-most-one"] | None = None
+    override_reasons: tuple[OverrideReason, ...] = ()
+    links: tuple[Link, ...] = ()
+    extension: CardExtension | None = None
+
+    @model_validator(mode="after")
+    def _says_how_to_choose(self) -> Card:
+        if self.suggestions and self.selection_behavior is None:
+            raise ValueError("suggestions need a selectionBehavior (C69)")
+        recommended = sum(1 for suggestion in self.suggestions if suggestion.is_recommended)
+        if recommended > 1 and self.selection_behavior != "any":
+            raise ValueError("only one suggestion can be recommended when one can be chosen (C70)")
+        return self
+
+
+class CdsResponse(Outgoing):
+    cards: tuple[Card, ...]
+
+
+class Service(Outgoing):
+    """One entry of the discovery."""
+
+    hook: Annotated[str, StringConstraints(pattern=r"^[a-z]+(-[a-z]+)*\Z")]
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]+\Z")]
+    title: Text
+    description: Text
+    prefetch: dict[str, Text] = Field(default_factory=dict)
+    usage_requirements: Text | None = None
+
+
+class Discovery(Outgoing):
+    services: tuple[Service, ...]
+
+
+class OutcomeIssue(Outgoing):
+    severity: Literal["fatal", "error", "warning", "information"] = "error"
+    code: Text
+    diagnostics: Text
+    expression: tuple[Text, ...] = ()
+
+
+class OperationOutcome(Outgoing):
+    """The body of every answer that is not a success (C43). Holds no patient data."""
+
+    resource_type: Literal["OperationOutcome"] = "OperationOutcome"
+    issue: tuple[OutcomeIssue, ...] = Field(min_length=1)
+
+
+_MAY_BE_EMPTY: Final = frozenset({"cards", "services"})
+_Model = TypeVar("_Model", bound=Outgoing)
+
+
+def as_json(model: Outgoing) -> dict[str, Any]:
+    """The model as plain JSON values, without anything empty (C2). FHIR resources in it stay as they are."""
+    dumped: dict[str, Any] = model.model_dump(by_alias=True)
+    return {name: value for name, value in _kept(dumped) if value or name in _MAY_BE_EMPTY}
+
+
+def _kept(members: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in members.items():
+        kept = value if name == "resource" else _without_empties(value)
+        if kept is not None:
+            yield name, kept
+
+
+def _without_empties(value: Any) -> Any:
+    """The value without its empty parts; None where nothing is left but a place that may be empty decides itself."""
+    if isinstance(value, Mapping):
+        return {name: kept for name, kept in _kept(value) if not _is_empty(kept)}
+    if isinstance(value, list | tuple):
+        return [kept for kept in map(_without_empties, value) if not _is_empty(kept)]
+    return value
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str | list | dict) and not value)
+
+
+def encode(model: Outgoing) -> bytes:
+    """The model as JSON text; decimal numbers keep the digits they came with."""
+    return _ENCODER.encode(as_json(model))

@@ -1,0 +1,173 @@
+"""Run or test a checkout on a machine that has nothing but Python: it makes its own environments.
+
+    python3 dev.py run  [--host HOST] [--port PORT]   set up and start the service in demo mode
+    python3 dev.py test [pytest arguments]            set up and run every check: lint, types, layers, tests
+    python3 dev.py setup                              only make the environment for working on the code
+    python3 dev.py lock                               make the locks in requirements/ anew from pyproject.toml
+
+Everything is installed from the locks, with hashes checked, into .venv (and .venv-fhir for the real FHIR
+server of the tests). A second run installs nothing as long as the locks are the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+LOCKS = ROOT / "requirements"
+OLDEST_PYTHON = (3, 11)
+
+
+class Stopped(Exception):
+    """Ends the command with one line for the person at the terminal."""
+
+
+def python_of(environment: Path) -> Path:
+    """The interpreter inside a virtual environment."""
+    return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def make_environment(environment: Path) -> None:
+    """Create an empty virtual environment in place of whatever stands there."""
+    shutil.rmtree(environment, ignore_errors=True)
+    made = subprocess.run([sys.executable, "-m", "venv", str(environment)], capture_output=True, text=True, check=False)
+    if made.returncode != 0:
+        shutil.rmtree(environment, ignore_errors=True)
+        raise Stopped(
+            f"Python cannot make a virtual environment ({sys.executable} -m venv failed): the venv or ensurepip "
+            "module is missing. On Debian and Ubuntu: apt install python3-venv"
+        )
+
+
+def environment_with(environment: Path, *locks: Path) -> Path:
+    """The interpreter of `environment`, with exactly these locks installed; fast when they already are."""
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    wanted = hashlib.sha256("\n".join([version, str(environment)]).encode())
+    for lock in locks:
+        wanted.update(lock.read_bytes())
+    stamp, python = environment / "installed-from", python_of(environment)
+    if stamp.is_file() and python.exists() and stamp.read_text(encoding="ascii") == wanted.hexdigest():
+        return python
+    print(f"Setting up {environment.name} ...", flush=True)
+    make_environment(environment)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+    for lock in locks:
+        if subprocess.run([*pip, "--requirement", str(lock)], check=False).returncode != 0:
+            raise Stopped(
+                f"pip could not install {lock.relative_to(ROOT)}: see its message above (is the network there?)"
+            )
+    stamp.write_text(wanted.hexdigest(), encoding="ascii")
+    return python
+
+
+def runtime() -> Path:
+    """An environment that can run the service: the development one if it is there and up to date, else a small one."""
+    return environment_with(
+        ROOT / ".venv", LOCKS / "test.txt" if is_for_tests(ROOT / ".venv") else LOCKS / "runtime.txt"
+    )
+
+
+def is_for_tests(environment: Path) -> bool:
+    """Whether the test tools stand in this environment, so that `run` need not throw them away."""
+    return any(environment.glob("bin/pytest")) or any(environment.glob("Scripts/pytest.exe"))
+
+
+def run(arguments: list[str]) -> int:
+    """Start the service in demo mode."""
+    environment = {**os.environ, "CDS_MODE": os.environ.get("CDS_MODE", "demo")}
+    command = [str(runtime()), str(ROOT / "app.py"), *arguments]
+    if os.name != "nt":
+        os.chdir(ROOT)
+        os.execve(command[0], command, environment)  # signals reach the service itself
+    return subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode
+
+
+def setup() -> Path:
+    """The environment for working on the code: the service, its tests and its tools."""
+    return environment_with(ROOT / ".venv", LOCKS / "test.txt")
+
+
+def test(arguments: list[str]) -> int:
+    """Run every check and report all that fail; any failure fails the command."""
+    python = setup()
+    fhir_server = environment_with(ROOT / ".venv-fhir", LOCKS / "fhir-server.txt")
+    tools = python.parent
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("CDS_")},
+        "FHIR_SERVER_PYTHON": str(fhir_server),
+        "PYTHONPATH": str(ROOT),
+    }
+    checks = {
+        "lint": [str(tools / "ruff"), "check", "."],
+        "format": [str(tools / "ruff"), "format", "--check", "."],
+        "types": [str(python), "-m", "mypy"],
+        "layers": [str(tools / "lint-imports")],
+        "tests": [str(python), "-m", "pytest", "--cov", "--cov-report=term", *arguments],
+        "coverage": [str(python), str(ROOT / "tests" / "coverage_floor.py")],
+    }
+    if arguments:
+        del checks["coverage"]  # a part of the tests covers a part of the code
+    failed = []
+    for name, command in checks.items():
+        print(f"== {name}", flush=True)
+        if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode != 0:
+            failed.append(name)
+    print(f"== failed: {', '.join(failed)}" if failed else "== all checks passed", flush=True)
+    return 1 if failed else 0
+
+
+def lock() -> int:
+    """Make the locks anew: exact versions with hashes, good for every supported Python and system."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = Path(folder) / "uv"
+        make_environment(environment)
+        python = python_of(environment)
+        if subprocess.run([str(python), "-m", "pip", "install", "--quiet", "uv"], check=False).returncode != 0:
+            raise Stopped("pip could not install uv, which makes the locks")
+        compile_lock = [
+            *[str(python), "-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"],
+            *["--generate-hashes", "--no-emit-index-url", "--no-header", "--no-config", "--upgrade"],
+        ]
+        for name, source in {
+            "runtime.txt": ["pyproject.toml"],
+            "test.txt": ["pyproject.toml", "--extra", "test", "--constraint", "requirements/runtime.txt"],
+            "fhir-server.txt": ["--group", "fhir-server"],
+        }.items():
+            target = ["--output-file", f"requirements/{name}"]
+            if subprocess.run([*compile_lock, *source, *target], cwd=ROOT, check=False).returncode != 0:
+                raise Stopped(f"uv could not make requirements/{name}: see its message above")
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the first argument names."""
+    if sys.version_info < OLDEST_PYTHON:
+        raise Stopped(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]} ({sys.executable})")
+    parser = argparse.ArgumentParser(
+        prog="dev.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", choices=["run", "test", "setup", "lock"])
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help="handed on to the service or to pytest")
+    given = parser.parse_args(arguments)
+    if given.command == "run":
+        return run(given.rest)
+    if given.command == "test":
+        return test(given.rest)
+    if given.command == "lock":
+        return lock()
+    setup()
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Stopped as stopped:
+        sys.exit(f"dev.py: {stopped}")
