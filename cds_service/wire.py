@@ -124,14 +124,14 @@ def _bare(value: object) -> object:
     return value.removeprefix("Patient/") if isinstance(value, str) else value
 
 
-PatientId = Annotated[str, BeforeValidator(_bare), StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,128}\Z", strict=True)]
+PatientId = Annotated[str, BeforeValidator(_bare), StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,128}$", strict=True)]
 Bounded = Annotated[str, StringConstraints(min_length=1, max_length=256, strict=True, pattern=r"\S")]
 
 
 class DraftOrders(Incoming):
     """The Bundle of unsigned orders, entries as received: reading them is not the wire's business."""
 
-    resource_type: Literal["Bundle"]
+    resource_type: Literal["Bundle"] = "Bundle"
     entry: tuple[Any, ...] = ()
 
     @model_validator(mode="before")
@@ -245,9 +245,20 @@ def read_request(body: bytes, hook: str) -> HookRequest:
         raise RequestError(*_mistakes(error)) from None
 
 
+_PLAIN: Final[Mapping[str, str]] = {
+    "missing": "required, and missing",
+    "string_type": "must be a text",
+    "string_too_short": "must not be empty",
+    "string_too_long": "is too long",
+    "tuple_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+}
+
+
 def _mistakes(error: ValidationError) -> Iterator[Mistake]:
     for found in error.errors(include_input=False, include_url=False, include_context=False):
-        yield Mistake(path=json_path(found["loc"]), what=found["msg"])
+        yield Mistake(path=json_path(found["loc"]), what=_PLAIN.get(found["type"], "does not have the required form"))
 
 
 def json_path(place: tuple[int | str, ...]) -> str:
@@ -259,7 +270,7 @@ def json_path(place: tuple[int | str, ...]) -> str:
 
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+")]
-Uuid = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")]
+Uuid = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
 Extension = dict[str, Any]
 
 
@@ -273,7 +284,7 @@ class Topic(Outgoing):
     """Why the card exists, the same for every call: the id of the leading row of the knowledge (C68)."""
 
     system: Url
-    code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,100}\Z")]
+    code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,100}$")]
     display: Text | None = None
 
 
@@ -288,7 +299,7 @@ class Action(Outgoing):
     type: Literal["create", "update", "delete"]
     description: Text
     resource: dict[str, Any] | None = None
-    resource_id: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}\Z")] | None = None
+    resource_id: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}$")] | None = None
 
     @model_validator(mode="after")
     def _says_what_to_act_on(self) -> Action:
@@ -387,8 +398,8 @@ class CdsResponse(Outgoing):
 class Service(Outgoing):
     """One entry of the discovery."""
 
-    hook: Annotated[str, StringConstraints(pattern=r"^[a-z]+(-[a-z]+)*\Z")]
-    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]+\Z")]
+    hook: Annotated[str, StringConstraints(pattern=r"^[a-z]+(-[a-z]+)*$")]
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]+$")]
     title: Text
     description: Text
     prefetch: dict[str, Text] = Field(default_factory=dict)

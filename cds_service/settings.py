@@ -1,0 +1,106 @@
+"""The settings of the contract, validated before the first request. `app.py` alone hands in the environment.
+
+A setting that is wrong, unknown (a typing error would else be silence) or asks for what this version cannot do
+ends the start: SettingError, one line that names the variable and what it takes, never the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
+
+from cds_service.errors import SettingError
+from cds_service.knowledge.regimen import Sources
+
+PREFIX: Final = "CDS_"
+
+TAKES: Final[Mapping[str, str]] = {
+    "CDS_MODE": "demo (production needs client authentication, which is not available in this version)",
+    "CDS_PUBLIC_URL": "an http or https URL without query, such as https://cds.example",
+    "CDS_CLIENTS": "nothing yet: client authentication is not available in this version",
+    "CDS_DATABASE_URL": "sqlite:///FILE or postgresql+psycopg://…",
+    "CDS_TIMEZONE": "an IANA time zone, such as Europe/Vienna",
+    "CDS_SOURCES": "seed+label or seed",
+    "CDS_KNOWLEDGE": "the path of a readable knowledge file",
+    "CDS_FHIR_BUDGET_MS": "a whole number of milliseconds from 1 to 60000",
+    "CDS_MAX_BODY_BYTES": "a whole number of bytes from 1024 to 1073741824",
+    "CDS_NOW": "a moment with its offset as in RFC 3339, such as 2026-01-20T09:00:00+01:00",
+}
+"""Every variable and what it takes: the second half of each error, and the list of known names."""
+
+
+def _zone(name: object) -> ZoneInfo:
+    try:
+        return ZoneInfo(str(name))
+    except (KeyError, OSError, ValueError):
+        raise ValueError("no such zone") from None
+
+
+def _moment(text: object) -> datetime:
+    moment = datetime.fromisoformat(str(text))
+    if moment.tzinfo is None:
+        raise ValueError("no offset")
+    return moment
+
+
+def _readable(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError("no such file")
+    return path
+
+
+def _never(_: object) -> object:
+    raise ValueError("not available")
+
+
+class Settings(BaseModel):
+    """What an operator decides; the defaults serve a demonstration on one machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Annotated[Literal["demo"], Field(alias="CDS_MODE")] = "demo"
+    public_url: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$")] | None, Field(alias="CDS_PUBLIC_URL")
+    ] = None
+    clients: Annotated[None, BeforeValidator(_never), Field(alias="CDS_CLIENTS")] = None
+    database_url: Annotated[
+        str,
+        StringConstraints(pattern=r"^(sqlite:///|postgresql\+psycopg://)\S+$"),
+        Field(alias="CDS_DATABASE_URL"),
+    ] = "sqlite:///cds.sqlite3"
+    timezone: Annotated[ZoneInfo, BeforeValidator(_zone), Field(alias="CDS_TIMEZONE")] = ZoneInfo("UTC")
+    sources: Annotated[Sources, Field(alias="CDS_SOURCES")] = Sources.SEED_AND_LABEL
+    knowledge: Annotated[Annotated[Path, AfterValidator(_readable)] | None, Field(alias="CDS_KNOWLEDGE")] = None
+    fhir_budget_ms: Annotated[int, Field(alias="CDS_FHIR_BUDGET_MS", ge=1, le=60_000)] = 1_500
+    max_body_bytes: Annotated[int, Field(alias="CDS_MAX_BODY_BYTES", ge=1_024, le=1_073_741_824)] = 10 * 1024 * 1024
+    now: Annotated[Annotated[datetime, BeforeValidator(_moment)] | None, Field(alias="CDS_NOW")] = None
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """The settings in `environment`; a variable that is set to nothing counts as not set.
+
+    Raises: SettingError for the first variable (by name) that is unknown or wrong.
+    """
+    given: dict[str, Any] = {
+        name: value for name, value in sorted(environment.items()) if name.startswith(PREFIX) and value.strip()
+    }
+    for name in given.keys() - TAKES.keys():
+        raise SettingError(f"{name}: no such setting; there are {', '.join(TAKES)}")
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        name = min(str(found["loc"][0]) for found in error.errors(include_input=False, include_url=False))
+        raise SettingError(f"{name} takes {TAKES[name]}") from None

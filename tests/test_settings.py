@@ -1,0 +1,112 @@
+"""The settings of the contract: defaults, what each takes, and one plain line for whatever is wrong."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from cds_service.errors import SettingError
+from cds_service.knowledge.regimen import Sources
+from cds_service.settings import TAKES, read_settings
+
+
+def test_an_empty_environment_gives_the_defaults_of_the_contract() -> None:
+    settings = read_settings({})
+    assert settings.mode == "demo"
+    assert settings.public_url is None
+    assert settings.clients is None
+    assert settings.database_url == "sqlite:///cds.sqlite3"
+    assert settings.timezone == ZoneInfo("UTC")
+    assert settings.sources is Sources.SEED_AND_LABEL
+    assert settings.knowledge is None
+    assert settings.fhir_budget_ms == 1500
+    assert settings.max_body_bytes == 10_485_760
+    assert settings.now is None
+
+
+def test_every_variable_is_read(tmp_path: Path) -> None:
+    knowledge = tmp_path / "other.yaml"
+    knowledge.touch()
+    settings = read_settings(
+        {
+            "CDS_MODE": "demo",
+            "CDS_PUBLIC_URL": "https://cds.example/base",
+            "CDS_DATABASE_URL": "postgresql+psycopg://db/cds",
+            "CDS_TIMEZONE": "Europe/Vienna",
+            "CDS_SOURCES": "seed",
+            "CDS_KNOWLEDGE": str(knowledge),
+            "CDS_FHIR_BUDGET_MS": "800",
+            "CDS_MAX_BODY_BYTES": "2048",
+            "CDS_NOW": "2026-01-20T09:00:00Z",
+            "PATH": "/usr/bin",
+        }
+    )
+    assert settings.public_url == "https://cds.example/base"
+    assert settings.database_url == "postgresql+psycopg://db/cds"
+    assert settings.timezone == ZoneInfo("Europe/Vienna")
+    assert settings.sources is Sources.SEED
+    assert settings.knowledge == knowledge
+    assert settings.fhir_budget_ms == 800
+    assert settings.max_body_bytes == 2048
+    assert settings.now == datetime(2026, 1, 20, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("name", TAKES)
+def test_a_variable_set_to_nothing_counts_as_not_set(name: str) -> None:
+    assert read_settings({name: " "}) == read_settings({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CDS_MODE", "production"),
+        ("CDS_MODE", "prod"),
+        ("CDS_PUBLIC_URL", "cds.example"),
+        ("CDS_PUBLIC_URL", "https://cds.example/?a=b"),
+        ("CDS_CLIENTS", "clients.yaml"),
+        ("CDS_DATABASE_URL", "mysql://secret@db"),
+        ("CDS_TIMEZONE", "Mars/Olympus"),
+        ("CDS_TIMEZONE", "../../etc/passwd"),
+        ("CDS_SOURCES", "label"),
+        ("CDS_KNOWLEDGE", "/no/such/file.yaml"),
+        ("CDS_FHIR_BUDGET_MS", "0"),
+        ("CDS_FHIR_BUDGET_MS", "60001"),
+        ("CDS_FHIR_BUDGET_MS", "fast"),
+        ("CDS_MAX_BODY_BYTES", "1023"),
+        ("CDS_MAX_BODY_BYTES", "1073741825"),
+        ("CDS_NOW", "2026-01-20T09:00:00"),
+        ("CDS_NOW", "today"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_one_line_that_names_the_variable_and_what_it_takes(name: str, value: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        read_settings({name: value})
+    line = str(refused.value)
+    assert line == f"{name} takes {TAKES[name]}"
+    assert "\n" not in line
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CDS_FHIR_BUDGET_MS", "1"),
+        ("CDS_FHIR_BUDGET_MS", "60000"),
+        ("CDS_MAX_BODY_BYTES", "1024"),
+        ("CDS_MAX_BODY_BYTES", "1073741824"),
+    ],
+)
+def test_the_borders_of_a_number_are_taken(name: str, value: str) -> None:
+    read_settings({name: value})
+
+
+def test_production_and_client_profiles_never_start_open() -> None:
+    for asked in ({"CDS_MODE": "production"}, {"CDS_CLIENTS": "clients.yaml"}):
+        with pytest.raises(SettingError, match=r"client authentication.* is not available in this version"):
+            read_settings(asked)
+
+
+def test_a_misspelt_variable_is_refused_by_name() -> None:
+    with pytest.raises(SettingError, match=r"^CDS_TIMEZON: no such setting"):
+        read_settings({"CDS_TIMEZON": "Europe/Vienna"})
