@@ -150,6 +150,10 @@ class OrderContext(Incoming):
     encounter_id: str | None = None
     draft_orders: DraftOrders
 
+    def selected(self) -> frozenset[str] | None:
+        """The drafts (`Type/id`) that cards may be about; None means all."""
+        return None
+
 
 class OrderSignContext(OrderContext):
     """All orders are about to be signed."""
@@ -159,6 +163,9 @@ class OrderSelectContext(OrderContext):
     """The selected orders are being filled in; details may be missing."""
 
     selections: tuple[Bounded, ...]
+
+    def selected(self) -> frozenset[str]:
+        return frozenset(self.selections)
 
 
 class FhirAuthorization(Incoming):
