@@ -1,0 +1,80 @@
+"""What the engine says: findings of single rows, and the advice made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from cds_service.knowledge.regimen import Dose, Regimen, Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Because:
+    """One resource that an advice rests on, and what it shows. `shows` may hold text of the record: escape it."""
+
+    reference: str
+    shows: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A further authored sentence in a card: the row's `line` (or another of its sentences), with its slots."""
+
+    row: Row
+    slots: Mapping[str, str] = field(default_factory=dict)
+    sentence: str = "line"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A row that holds. `confirmed` is False when it rests on an unconfirmed record only."""
+
+    row: Row
+    slots: Mapping[str, str] = field(default_factory=dict)
+    because: tuple[Because, ...] = ()
+    lines: tuple[Line, ...] = ()
+    confirmed: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What is due instead, or as ordered: one entry per dose of an order."""
+
+    order: str
+    dose: Dose
+    position: str
+    due_on: date
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """One topic, action and indicator for one ordered dose (`order` is "" where it concerns the whole call).
+
+    `sentence` names which of the row's sentences is the summary. `rows` are further rows that were applied.
+    `part` is the dose of the order, 0 for the first.
+    """
+
+    topic: str
+    action: str
+    indicator: str
+    row: Row
+    order: str
+    part: int = 0
+    slots: Mapping[str, str]
+    because: tuple[Because, ...] = ()
+    lines: tuple[Line, ...] = ()
+    rows: tuple[Row, ...] = ()
+    expected: Expected | None = None
+    sentence: str = "summary"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assessment:
+    """The whole answer to one call: advice in the order of the cards, rows fired, rows assessed and silent."""
+
+    advice: tuple[Advice, ...]
+    fired: tuple[str, ...]
+    silent: tuple[str, ...]
+    as_of: date
+    regimen: Regimen

@@ -1,0 +1,235 @@
+"""What every rule may ask about: the call as a whole, and one ordered dose in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cached_property
+
+from cds_service.engine.advice import Because, Finding, Line
+from cds_service.engine.course import Course, Position, days_at_least, days_at_most, lower_bound, position_of
+from cds_service.engine.episodes import Episode, State, episodes_of, is_not_ours, with_ice_grades
+from cds_service.engine.history import GivenDose, History, read_history
+from cds_service.engine.words import NOT_KNOWN, clock_text, count_text, day_text, mg_text, ordinal_text
+from cds_service.knowledge.regimen import Regimen, Row
+from fhir_mappings.facts import Need, OrderedDose, Reading, Syndrome, ToxicityRecord, TreatmentState, When
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """The facts of one call, derived once: what was given, which toxicities are the drug's.
+
+    `at` is now in the clinic's zone. `details_may_be_missing` holds for orders still being written (order-select).
+    """
+
+    regimen: Regimen
+    state: TreatmentState
+    at: datetime
+    details_may_be_missing: bool = False
+
+    @property
+    def today(self) -> date:
+        return self.at.date()
+
+    @cached_property
+    def history(self) -> History:
+        return read_history(self.state, self.regimen, self.today)
+
+    @cached_property
+    def course(self) -> Course:
+        return Course(self.history.doses)
+
+    @cached_property
+    def toxicities(self) -> tuple[ToxicityRecord, ...]:
+        """The records that count against the drug."""
+        records = with_ice_grades(self.state.toxicities, self.regimen)
+        return tuple(record for record in records if not is_not_ours(record, self.history, self.state.engagers))
+
+    @cached_property
+    def not_ours(self) -> tuple[ToxicityRecord, ...]:
+        return tuple(r for r in self.state.toxicities if is_not_ours(r, self.history, self.state.engagers))
+
+    @cached_property
+    def _episodes(self) -> Mapping[Syndrome, tuple[Episode, ...]]:
+        gap = int(self.regimen.numbers["episode_gap_days"])
+        doses = self.history.completed
+        return {s: episodes_of(s, self.toxicities, doses, gap) for s in (Syndrome.CRS, Syndrome.NEUROTOXICITY)}
+
+    def episodes(self, syndrome: str) -> tuple[Episode, ...]:
+        """The drug's CRS or neurotoxicity episodes in order of onset."""
+        return self._episodes[Syndrome(syndrome)]
+
+    def was_read(self, *keys: str) -> bool:
+        """Whether these needs were read completely, so that absence may be concluded from."""
+        return all(self.need(key).reading is Reading.COMPLETE for key in keys)
+
+    def need(self, key: str) -> Need:
+        return self.state.needs.get(key, Need(key=key, reading=Reading.COMPLETE))
+
+    def severe_crs_to_restart(self, course: Course) -> Episode | None:
+        """A resolved CRS grade 3 after which no dose was completed: the restart it asks for is still to come."""
+        for row in self.regimen.table("dose").rows:
+            if row.has("syndrome"):
+                for episode in reversed(self.episodes(row.text("syndrome"))):
+                    if has_resolved_at(episode, row.integer("grade")) and not dose_after(episode, course):
+                        return episode
+        return None
+
+
+def has_resolved_at(episode: Episode, grade: int) -> bool:
+    """Resolved, with this worst grade by its grade and not only by a severity (then the grade is asked for)."""
+    return episode.grade == grade and not episode.grade_is_lower_bound and episode.state is State.RESOLVED
+
+
+def dose_after(episode: Episode, course: Course) -> bool:
+    """Whether a dose was completed on a day after the episode's end (end unknown: after its onset)."""
+    since = episode.ended or episode.latest_onset
+    if since is None:
+        return False
+    return any(dose.day.earliest > since.latest for dose in course.completed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One ordered dose on its day, against the doses given and planned before it.
+
+    `course` holds real and projected doses. `undated` marks one of several drafts without a day.
+    """
+
+    call: Call
+    order: OrderedDose
+    on: When
+    course: Course
+    day_missing: bool = False
+    undated: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def regimen(self) -> Regimen:
+        return self.call.regimen
+
+    @property
+    def state(self) -> TreatmentState:
+        return self.call.state
+
+    @property
+    def ordered(self) -> Decimal | None:
+        return self.order.amount.mg
+
+    @property
+    def dose_missing(self) -> bool:
+        """An order still being written that states no dose yet."""
+        return self.call.details_may_be_missing and self.order.amount.absent
+
+    @property
+    def history_uncertain(self) -> bool:
+        return bool(self.call.history.uncertain)
+
+    @cached_property
+    def severe_crs(self) -> Episode | None:
+        return self.call.severe_crs_to_restart(self.course)
+
+    @cached_property
+    def position(self) -> Position | None:
+        """None while the history is in doubt."""
+        if self.history_uncertain:
+            return None
+        restart = self.severe_crs is not None
+        return position_of(self.course, self.on, self.regimen, restart_after_toxicity=restart)
+
+    @property
+    def is_start(self) -> bool:
+        """Whether this is a first or restarted dose; unknown counts as one."""
+        return self.position is None or self.position.number == 1
+
+    @property
+    def step_ordered(self) -> bool:
+        return self.ordered == self.regimen.doses["step"].mg
+
+    @cached_property
+    def earlier(self) -> tuple[GivenDose, ...]:
+        """Exposures that interval rules look at: not the undated peers of an undated draft."""
+        return tuple(dose for dose in self.course.doses if not (self.undated and dose.undated))
+
+    @cached_property
+    def days_since_exposure(self) -> int | None:
+        return min((days_at_least(self.on, dose.day) for dose in self.earlier), default=None)
+
+    @cached_property
+    def days_since_completed(self) -> int | None:
+        last = self.course.last_completed
+        return None if last is None else days_at_most(self.on, last.day)
+
+    @cached_property
+    def earliest_after(self) -> int:
+        """Days after the last exposure before which this dose is too early, tolerance taken off."""
+        position = self.position or position_of(self.course, self.on, self.regimen, restart_after_toxicity=False)
+        bound = lower_bound(self.course, position, step_ordered=self.step_ordered, regimen=self.regimen)
+        return bound - int(self.regimen.numbers["early_tolerance_days"])
+
+    @cached_property
+    def same_day(self) -> tuple[GivenDose, ...]:
+        """Exposures, given or projected, that fall or may fall on this dose's day."""
+        return tuple(d for d in self.earlier if d.day.earliest <= self.on.latest and self.on.earliest <= d.day.latest)
+
+    @cached_property
+    def slots(self) -> dict[str, str]:
+        """The slots that every sentence about this dose may use."""
+        last, position = self.course.last_completed or self.course.last_exposure, self.position
+        slots = {
+            "day": day_text(self.on),
+            "ordered": mg_text(self.ordered),
+            "last_dose": mg_text(last.mg) if last else NOT_KNOWN,
+            "last_day": day_text(last.day) if last else NOT_KNOWN,
+            "days": str(days_at_most(self.on, last.day)) if last else NOT_KNOWN,
+            "since": self._since(),
+        }
+        if position is not None:
+            slots |= {
+                "due": str(position.due),
+                "position": position.name,
+                "due_on": position.due_on.isoformat(),
+                "limit_day": position.limit_day.isoformat() if position.limit_day else "none stated",
+                "overall": f"{ordinal_text(position.overall)} dose overall",
+            }
+        return slots
+
+    def _since(self) -> str:
+        last = self.course.last_completed
+        if last is None:
+            return "first dose"
+        days = count_text(days_at_most(self.on, last.day), "day")
+        restart = "restarted course, " if self.position is not None and self.position.is_restart else ""
+        return f"{restart}{days} since the last dose"
+
+    def last_dose_because(self) -> tuple[Because, ...]:
+        """The evidence for the count of days: the last dose on record."""
+        last = self.course.last_completed or self.course.last_exposure
+        if last is None or last.projected:
+            return ()
+        days = count_text(days_at_most(self.on, last.day), "day")
+        return last.because(f"{mg_text(last.mg)} given on {day_text(last.day)}{clock_text(last.day)}, {days} before")
+
+    def line(self, about: str, **slots: str) -> Line:
+        """An authored line of the knowledge, or KnowledgeError where the file has none for it."""
+        for row in self.regimen.table("lines").rows:
+            if row.text("about") == about:
+                return Line(row=row, slots=self.slots | slots)
+        raise LookupError(f"no line about {about}")
+
+    def has_line(self, about: str) -> bool:
+        return any(row.text("about") == about for row in self.regimen.table("lines").rows)
+
+    def found(
+        self,
+        row: Row,
+        *,
+        because: tuple[Because, ...] = (),
+        lines: tuple[Line, ...] = (),
+        confirmed: bool = True,
+        **slots: str,
+    ) -> Finding:
+        """The row holds for this dose."""
+        return Finding(row=row, slots=self.slots | slots, because=because, lines=lines, confirmed=confirmed)

@@ -1,0 +1,231 @@
+"""Which toxicity records are one event, how grave was it, and is it over?
+
+Problem list, encounter diagnosis and adverse event are often copies of one event: records with near onsets are one
+episode unless a completed dose or a whole resolved day lies between them. The worst grade counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from enum import Enum
+from functools import cached_property
+from typing import Final
+
+from cds_service.engine.history import DoseKind, GivenDose, History
+from cds_service.knowledge.regimen import Regimen
+from fhir_mappings.facts import (
+    Course,
+    Grade,
+    GradeSource,
+    NotRecorded,
+    OtherEngager,
+    Scale,
+    Syndrome,
+    ToxicityRecord,
+    When,
+)
+
+ONE_DAY: Final = timedelta(days=1)
+
+
+class State(Enum):
+    ACTIVE = "active"
+    POINT_OPEN = "graded and never closed"
+    OUTCOME_MISSING = "outcome missing"
+    RESOLVED = "resolved"
+
+
+def grade_value(record: ToxicityRecord) -> int | None:
+    return record.grade.value if isinstance(record.grade, Grade) else None
+
+
+def is_lower_bound(record: ToxicityRecord) -> bool:
+    return isinstance(record.grade, Grade) and record.grade.at_least
+
+
+@dataclass(frozen=True, kw_only=True)
+class Episode:
+    """Records of one event. `closings` are observations that the patient is back at grade 0 (day known)."""
+
+    syndrome: Syndrome
+    records: tuple[ToxicityRecord, ...]
+    closings: tuple[ToxicityRecord, ...] = ()
+    joined_without_onset: bool = False
+
+    @cached_property
+    def grade(self) -> int | None:
+        """The worst grade of its records; None where none has one."""
+        return max((grade for record in self.records if (grade := grade_value(record)) is not None), default=None)
+
+    @cached_property
+    def grade_is_lower_bound(self) -> bool:
+        """True when the worst grade is known only from a severity."""
+        worst = [record for record in self.records if grade_value(record) == self.grade]
+        return self.grade is not None and all(is_lower_bound(record) for record in worst)
+
+    @cached_property
+    def onsets(self) -> tuple[When, ...]:
+        return tuple(record.onset for record in self.records if isinstance(record.onset, When))
+
+    @cached_property
+    def onset(self) -> When | None:
+        return min(self.onsets, key=lambda when: (when.earliest, when.latest), default=None)
+
+    @cached_property
+    def latest_onset(self) -> When | None:
+        return max(self.onsets, key=lambda when: (when.latest, when.earliest), default=None)
+
+    @cached_property
+    def _ends(self) -> tuple[When, ...]:
+        closed = [record.end for record in self.records if record.course is Course.RESOLVED]
+        closed += [record.onset for record in self.closings]
+        return tuple(end for end in closed if isinstance(end, When))
+
+    @cached_property
+    def ended(self) -> When | None:
+        """The day on which it was over; None while it is not, or where no record says when."""
+        if self.state is not State.RESOLVED:
+            return None
+        return max(self._ends, key=lambda end: end.latest, default=None)
+
+    def _is_closed(self, record: ToxicityRecord) -> bool:
+        """Whether an observation, or an adverse event without outcome, is closed by another record of the episode."""
+        if any(other.course is Course.RESOLVED and not isinstance(other.end, When) for other in self.records):
+            return True
+        day = record.onset
+        return any(not isinstance(day, When) or end.latest >= day.earliest for end in self._ends)
+
+    @cached_property
+    def state(self) -> State:
+        courses = {record.course for record in self.records}
+        if courses & {Course.OPEN, Course.FATAL}:
+            return State.ACTIVE
+        if any(record.course is Course.POINT and not self._is_closed(record) for record in self.records):
+            return State.POINT_OPEN
+        if any(record.course is Course.OUTCOME_MISSING and not self._is_closed(record) for record in self.records):
+            return State.OUTCOME_MISSING
+        return State.RESOLVED
+
+    @property
+    def is_active(self) -> bool:
+        return self.state is not State.RESOLVED
+
+    def is_confirmed(self, grade_from: int) -> bool:
+        """Whether a confirmed record carries this grade or a worse one."""
+        return any(record.confirmed and (grade_value(record) or 0) >= grade_from for record in self.records)
+
+    @property
+    def is_confirmed_at_all(self) -> bool:
+        return any(record.confirmed for record in self.records)
+
+    def improved_on(self, grade_to: int) -> When | None:
+        """The first day from which `grade_to` or less is documented and nothing worse follows; None if not documented.
+
+        An observation documents it even beside an open record; a milder diagnosis only once the worse ones are closed.
+        """
+        worse = [record for record in self.records if not _is_at_most(record, grade_to)]
+        closed = [record for record in worse if record.course is Course.RESOLVED]
+        since = max((r.onset.earliest for r in worse if isinstance(r.onset, When)), default=date.min)
+        still_open = any(record.course in {Course.OPEN, Course.FATAL} for record in worse)
+        milder = [r for r in self.records if r not in worse and (r.course is Course.POINT or not still_open)]
+        days = [r.onset for r in (*milder, *self.closings) if isinstance(r.onset, When) and r.onset.latest >= since]
+        ends = [record.end for record in closed if isinstance(record.end, When)]
+        if ends and len(ends) == len(closed) and not still_open:
+            days.append(max(ends, key=lambda end: end.latest))
+        return min(days, key=lambda day: day.latest, default=None)
+
+
+def _is_at_most(record: ToxicityRecord, grade: int) -> bool:
+    value = grade_value(record)
+    return value is not None and value <= grade and not is_lower_bound(record)
+
+
+def with_ice_grades(records: Iterable[ToxicityRecord], regimen: Regimen) -> tuple[ToxicityRecord, ...]:
+    """ICE observations with the grade that the table gives their score (patient taken as not unarousable)."""
+    return tuple(_ice_graded(record, regimen) for record in records)
+
+
+def _ice_graded(record: ToxicityRecord, regimen: Regimen) -> ToxicityRecord:
+    if record.ice_score is None or record.grade is not NotRecorded:
+        return record
+    for row in regimen.table("ice_grades").rows:
+        if record.ice_score in row.range("ice_score"):
+            grade = Grade(value=row.integer("grade"), scale=Scale.ASTCT_ICANS, source=GradeSource.OBSERVATION)
+            return replace(record, grade=grade)
+    return record
+
+
+def is_not_ours(record: ToxicityRecord, history: History, engagers: Sequence[OtherEngager]) -> bool:
+    """Whether a toxicity is certainly not the drug's.
+
+    Only before the first dose on record, and only if that dose was the step dose or another engager came before the
+    onset; with no dose on record, only after another engager. Whatever starts after a dose of the drug counts.
+    Source: clinical-rules "Toxicity records".
+    """
+    if not isinstance(record.onset, When):
+        return False
+    first = history.first
+    if first is not None and record.onset.latest >= first.day.earliest:
+        return False
+    if first is not None and first.kind is DoseKind.STEP:
+        return True
+    return any(isinstance(other.day, When) and other.day.latest <= record.onset.earliest for other in engagers)
+
+
+def _dose_between(one: When, other: When, doses: Sequence[GivenDose]) -> bool:
+    """A completed dose after the day of the first onset, up to the day of the second (which it then caused)."""
+    return any(one.latest < dose.day.latest and dose.day.earliest <= other.latest for dose in doses)
+
+
+def _apart(one: When, other: When) -> int:
+    """The most days between two onsets; 0 where both are recorded alike."""
+    if (one.earliest, one.latest) == (other.earliest, other.latest):
+        return 0
+    return (other.latest - one.earliest).days
+
+
+def _belongs(record: ToxicityRecord, episode: Episode, doses: Sequence[GivenDose], gap: int) -> bool:
+    last, onset = episode.latest_onset, record.onset
+    if last is None or not isinstance(onset, When):
+        return True
+    if _dose_between(last, onset, doses):
+        return False
+    ended = episode.ended
+    if ended is not None and onset.latest - ended.latest > ONE_DAY:
+        return False
+    touches = episode.is_active or (ended is not None and onset.earliest - ended.latest <= ONE_DAY)
+    return touches or _apart(last, onset) <= gap
+
+
+def _by_onset(record: ToxicityRecord) -> tuple[date, date, int]:
+    onset = record.onset if isinstance(record.onset, When) else When(earliest=date.min, latest=date.min)
+    return onset.latest, onset.earliest, -(grade_value(record) or 0)
+
+
+def episodes_of(
+    syndrome: Syndrome, records: Sequence[ToxicityRecord], doses: Sequence[GivenDose], gap_days: int
+) -> tuple[Episode, ...]:
+    """The records of one syndrome as episodes, in order of onset. A grade 0 record closes the episode before it.
+
+    Units: `gap_days` calendar days between onsets of one episode.
+    Source: clinical-rules "Toxicity records"; knowledge section 6 (Episodes).
+    """
+    own = [record for record in records if record.syndrome is syndrome]
+    dated = sorted((record for record in own if isinstance(record.onset, When)), key=_by_onset)
+    found: list[Episode] = []
+    for record in dated:
+        if grade_value(record) == 0 and not is_lower_bound(record):
+            if found:
+                found[-1] = replace(found[-1], closings=(*found[-1].closings, record))
+        elif found and _belongs(record, found[-1], doses, gap_days):
+            found[-1] = replace(found[-1], records=(*found[-1].records, record))
+        else:
+            found.append(Episode(syndrome=syndrome, records=(record,)))
+    undated = tuple(r for r in own if not isinstance(r.onset, When) and grade_value(r) != 0)
+    if undated and found:
+        found[-1] = replace(found[-1], records=(*found[-1].records, *undated), joined_without_onset=True)
+    elif undated:
+        found.append(Episode(syndrome=syndrome, records=undated))
+    return tuple(found)

@@ -1,0 +1,182 @@
+"""From a number to a grade or class: CTCAE laboratory grades, ASTCT hints from vital signs, kidney function.
+
+Values are compared as they are, never rounded. A bound (`<15`) decides only where every value it allows decides alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+from cds_service.engine.words import day_text
+from cds_service.knowledge.regimen import Regimen, Row
+from fhir_mappings.facts import Analyte, Bound, LabResult, MaybeWhen, Sex, SupportKind, TreatmentState, When
+
+UNITS: Final = {
+    Analyte.NEUTROPHILS: "× 10⁹/L",
+    Analyte.PLATELETS: "× 10⁹/L",
+    Analyte.HAEMOGLOBIN: "g/dL",
+    Analyte.ALT: "U/L",
+    Analyte.AST: "U/L",
+    Analyte.BILIRUBIN: "mg/dL",
+    Analyte.CREATININE: "mg/dL",
+    Analyte.EGFR: "mL/min/1.73 m²",
+    Analyte.CREATININE_CLEARANCE: "mL/min",
+}
+
+
+def is_below(result: LabResult, threshold: Decimal) -> bool:
+    """Whether the true value is certainly below the threshold (exactly at it is not)."""
+    if result.value is None or result.bound is Bound.ABOVE:
+        return False
+    return result.value < threshold or (result.bound is Bound.BELOW and result.value <= threshold)
+
+
+def is_above(result: LabResult, threshold: Decimal) -> bool:
+    """Whether the true value is certainly above the threshold (exactly at it is not)."""
+    if result.value is None or result.bound is Bound.BELOW:
+        return False
+    return result.value > threshold or (result.bound is Bound.ABOVE and result.value >= threshold)
+
+
+def is_above_normal(result: LabResult, times: Decimal) -> bool:
+    """Whether the result is above this many times the upper end of its own range; False without a range."""
+    return result.upper_normal is not None and is_above(result, result.upper_normal * times)
+
+
+def grade_of(result: LabResult, regimen: Regimen) -> int:
+    """The worst CTCAE grade that a row of `lab_grades` gives the result; 0 where none holds.
+
+    Source: CTCAE v5, knowledge 4.3.
+    """
+    return max((row.integer("grade") for row in regimen.table("lab_grades").rows if _holds(row, result)), default=0)
+
+
+def _holds(row: Row, result: LabResult) -> bool:
+    if row.text("analyte") != result.analyte.value:
+        return False
+    if row.has("below"):
+        return is_below(result, row.number("below"))
+    return is_above_normal(result, row.number("above_uln"))
+
+
+def needs_range(result: LabResult, regimen: Regimen) -> bool:
+    """Whether the grade of this result cannot be told for want of an upper normal."""
+    rows = [row for row in regimen.table("lab_grades").rows if row.text("analyte") == result.analyte.value]
+    return result.upper_normal is None and any(row.has("above_uln") for row in rows)
+
+
+def result_text(result: LabResult) -> str:
+    """`0.8 × 10⁹/L`, `4.8 mg/dL (4.0×ULN)`; with `<` or `>` where it is a bound."""
+    if result.value is None:
+        return f"{result.analyte.value}: {result.refused}"
+    bound = "" if result.bound is Bound.EXACT else result.bound.value
+    text = f"{bound}{result.value.normalize():f} {UNITS[result.analyte]}"
+    if result.upper_normal:
+        text += f" ({(result.value / result.upper_normal).quantize(Decimal('0.1'))}×ULN)"
+    return text + (" (preliminary)" if result.preliminary else "")
+
+
+def result_day(result: LabResult) -> date:
+    """The latest day the result can be of; the beginning of time for a result without a day."""
+    return result.day.latest if isinstance(result.day, When) else date.min
+
+
+def _newest_key(result: LabResult) -> tuple[date, str]:
+    instant = result.day.instant if isinstance(result.day, When) else None
+    return result_day(result), instant.isoformat() if instant is not None else ""
+
+
+def newest(results: Iterable[LabResult], analyte: Analyte) -> LabResult | None:
+    """The newest usable result of an analyte; of equals, the later one in the record."""
+    usable = [result for result in results if result.analyte is analyte and result.value is not None]
+    return max(reversed(usable), key=_newest_key, default=None)
+
+
+def age_days(result: LabResult, today: date) -> int:
+    return (today - result_day(result)).days
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrsHint:
+    """What vital signs and supports suggest: the worst grade and the findings behind it."""
+
+    grade: int
+    findings: tuple[tuple[str, str], ...]
+
+
+def crs_hint(state: TreatmentState, regimen: Regimen, since: When | None, from_day: date) -> CrsHint | None:
+    """The ASTCT grade that signs after `since`, and not before `from_day`, suggest; None without any.
+
+    Never a diagnosis, and never above or below a clinician's grade.
+    Source: ASTCT (Lee 2019), knowledge 4.1.
+    """
+    held: list[tuple[int, str, str]] = []
+    for row in regimen.table("crs_grades").rows:
+        held += [(row.integer("grade"), reference, shown) for reference, shown in _signs(row, state, since, from_day)]
+    if not held:
+        return None
+    found = dict.fromkeys((reference, shown) for _, reference, shown in held)
+    return CrsHint(grade=max(grade for grade, _, _ in held), findings=tuple(found))
+
+
+def _signs(row: Row, state: TreatmentState, since: When | None, from_day: date) -> list[tuple[str, str]]:
+    sign = row.text("sign")
+    if row.has("count_from"):
+        kind = SupportKind(sign)
+        supports = [s for s in state.supports if s.kind is kind and _is_recent(s.at, since, from_day)]
+        names = {support.name.lower() for support in supports}
+        enough = len(names) >= row.integer("count_from")
+        return [(s.reference, f"{s.name} ({day_text(s.at)})") for s in supports] if enough else []
+    return [
+        (vital.reference, f"{sign} {vital.value.normalize():f} ({day_text(vital.at)})")
+        for vital in state.vitals
+        if vital.vital.value == sign and _is_recent(vital.at, since, from_day) and _beyond(row, vital.value)
+    ]
+
+
+def _beyond(row: Row, value: Decimal) -> bool:
+    if row.has("at_least"):
+        return value >= row.number("at_least")
+    if row.has("below"):
+        return value < row.number("below")
+    return value > row.number("above")
+
+
+def _is_recent(at: MaybeWhen, since: When | None, from_day: date) -> bool:
+    """Whether a sign is of after the dose, and not too old; one without a day is taken as recent."""
+    if not isinstance(at, When):
+        return True
+    if at.latest < from_day:
+        return False
+    if since is None:
+        return True
+    if at.instant is not None and since.instant is not None:
+        return at.instant > since.instant
+    return at.latest >= since.earliest
+
+
+# CKD-EPI 2021 (race-free), constants of knowledge 4.4: kappa, alpha, sex factor.
+CKD_EPI: Final = {
+    Sex.FEMALE: (Decimal("0.7"), Decimal("-0.241"), Decimal("1.012")),
+    Sex.MALE: (Decimal("0.9"), Decimal("-0.302"), Decimal("1")),
+}
+
+
+def estimated_gfr(creatinine: Decimal, age: int, sex: Sex) -> Decimal:
+    """eGFR by CKD-EPI 2021; of the two formulas the lower result where the sex is not recorded.
+
+    Units: creatinine mg/dL, age whole years, result mL/min/1.73 m².
+    Source: knowledge 4.4.
+    """
+    sexes: Sequence[Sex] = (sex,) if sex in CKD_EPI else tuple(CKD_EPI)
+    return min(_ckd_epi(creatinine, age, *CKD_EPI[one]) for one in sexes)
+
+
+def _ckd_epi(creatinine: Decimal, age: int, kappa: Decimal, alpha: Decimal, factor: Decimal) -> Decimal:
+    ratio, one = creatinine / kappa, Decimal(1)
+    below, above = Decimal(min(ratio, one)) ** alpha, Decimal(max(ratio, one)) ** Decimal("-1.200")
+    return Decimal(142) * below * above * Decimal("0.9938") ** age * factor

@@ -1,0 +1,379 @@
+"""Which doses has the patient had, and how certain is that?
+
+Rows of the record become doses: copies of one dose are taken once, several rows of one day are summed and asked
+about, completed orders stand in only where no administration is on record. What stays doubtful is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from enum import Enum
+from typing import Final
+
+from cds_service.engine.advice import Because
+from cds_service.engine.words import clock_text, day_text, listed, mg_text
+from cds_service.knowledge.regimen import Regimen
+from fhir_mappings.facts import Administration, OrderedDose, Reading, TreatmentState, Unknown, When
+
+NEVER_GIVEN: Final = frozenset({"not-done", "entered-in-error"})
+FINISHED: Final = frozenset({"completed", "in-progress"})
+NEED: Final = "medicationAdministrations"
+
+
+class DoseKind(Enum):
+    STEP = "step"
+    TREATMENT = "treatment"
+    EXPOSURE_ONLY = "exposure only"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenDose:
+    """One dose that reached the patient, or (projected) will have by then; completed unless EXPOSURE_ONLY."""
+
+    day: When
+    mg: Decimal | None
+    kind: DoseKind
+    references: tuple[str, ...]
+    requests: frozenset[str] = frozenset()
+    ended: When | None = None
+    summed: bool = False
+    projected: bool = False
+    undated: bool = False
+    assumed: bool = False
+
+    @property
+    def is_completed(self) -> bool:
+        return self.kind is not DoseKind.EXPOSURE_ONLY
+
+    def because(self, shows: str) -> tuple[Because, ...]:
+        return tuple(Because(reference=reference, shows=shows) for reference in self.references)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """Why something about the doses must be asked, and the resources that raise the question."""
+
+    why: str
+    references: tuple[str, ...] = ()
+
+    def because(self) -> tuple[Because, ...]:
+        return tuple(Because(reference=reference, shows=self.why) for reference in self.references)
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """The doses on record in order of time. `uncertain` doubts leave the position unknown."""
+
+    doses: tuple[GivenDose, ...]
+    uncertain: tuple[Doubt, ...] = ()
+    later_orders: tuple[Doubt, ...] = ()
+    partial: tuple[Doubt, ...] = ()
+    summed: tuple[Doubt, ...] = ()
+    stand_in: tuple[GivenDose, ...] = ()
+    well_read: bool = True
+
+    @property
+    def completed(self) -> tuple[GivenDose, ...]:
+        return tuple(dose for dose in self.doses if dose.is_completed)
+
+    @property
+    def first(self) -> GivenDose | None:
+        return self.doses[0] if self.doses else None
+
+
+def kind_of(mg: Decimal | None, regimen: Regimen) -> DoseKind:
+    """Which regimen dose an amount is, within the local tolerance; anything else is an exposure only."""
+    if mg is not None:
+        low, high = regimen.numbers["completed_from"], regimen.numbers["completed_to"]
+        for name, kind in (("step", DoseKind.STEP), ("treatment", DoseKind.TREATMENT)):
+            if regimen.doses[name].mg * low <= mg <= regimen.doses[name].mg * high:
+                return kind
+    return DoseKind.EXPOSURE_ONLY
+
+
+def _start(row: Administration) -> When | None:
+    return row.start if isinstance(row.start, When) else None
+
+
+def _same_day(one: When, other: When) -> bool:
+    return one.earliest == other.earliest and one.latest == other.latest
+
+
+def _same_start(one: When, other: When) -> bool:
+    return one.instant is not None and one.instant == other.instant
+
+
+def _is_copy(one: Administration, other: Administration) -> bool:
+    """Copies share an identifier, or order and clock time, or clock time and amount; always on one day."""
+    first, second = _start(one), _start(other)
+    if first is None or second is None or not _same_day(first, second):
+        return False
+    if one.reference == other.reference or one.identifiers & other.identifiers:
+        return True
+    if not _same_start(first, second):
+        return False
+    return (one.request != "" and one.request == other.request) or one.amount.mg == other.amount.mg
+
+
+def _grouped(
+    rows: Sequence[Administration], together: Callable[[Administration, Administration], bool]
+) -> list[list[Administration]]:
+    groups: list[list[Administration]] = []
+    for row in rows:
+        joined = [group for group in groups if any(together(row, member) for member in group)]
+        merged = [member for group in joined for member in group] + [row]
+        groups = [group for group in groups if group not in joined] + [merged]
+    return groups
+
+
+def _one_dose(copies: Sequence[Administration], regimen: Regimen) -> GivenDose:
+    """Copies as one dose: completed only if no copy was stopped and the copies do not contradict each other."""
+    amounts = {row.amount.mg for row in copies if row.amount.mg is not None}
+    mg = min(amounts) if amounts else None
+    statuses = {row.status for row in copies}
+    finished = bool(statuses & FINISHED) and not statuses & {"stopped", "on-hold"}
+    kinds = {kind_of(amount, regimen) for amount in amounts}
+    kind = kinds.pop() if finished and len(kinds) == 1 else DoseKind.EXPOSURE_ONLY
+    starts = [start for row in copies if (start := _start(row)) is not None]
+    ends = [row.ended for row in copies if isinstance(row.ended, When)]
+    return GivenDose(
+        day=next((start for start in starts if start.instant is not None), starts[0]),
+        mg=mg,
+        kind=kind,
+        references=tuple(dict.fromkeys(row.reference for row in copies)),
+        requests=frozenset(row.request for row in copies if row.request),
+        ended=max(ends, key=lambda end: end.latest) if ends else None,
+    )
+
+
+def _one_day(doses: Sequence[GivenDose], finished: bool, regimen: Regimen) -> GivenDose:
+    """Different doses of one day as their sum: that day's completed dose if the sum is one, else an exposure only."""
+    amounts = [dose.mg for dose in doses]
+    total = None if None in amounts else sum((mg for mg in amounts if mg is not None), Decimal(0))
+    return GivenDose(
+        day=doses[0].day,
+        mg=total,
+        kind=kind_of(total, regimen) if finished else DoseKind.EXPOSURE_ONLY,
+        references=tuple(reference for dose in doses for reference in dose.references),
+        requests=frozenset().union(*(dose.requests for dose in doses)),
+        ended=doses[-1].ended,
+        summed=True,
+    )
+
+
+def _by_time(dose: GivenDose) -> tuple[date, date, str]:
+    clock = dose.day.instant.isoformat() if dose.day.instant is not None else ""
+    return dose.day.latest, dose.day.earliest, clock
+
+
+def _administered(rows: Sequence[Administration], regimen: Regimen) -> list[GivenDose]:
+    dated = [row for row in rows if _start(row) is not None]
+    days: list[list[tuple[GivenDose, bool]]] = []
+    for copies in _grouped(dated, _is_copy):
+        dose = _one_dose(copies, regimen)
+        finished = any(row.status in FINISHED for row in copies)
+        same = next((day for day in days if dose.day.is_certain and _same_day(day[0][0].day, dose.day)), None)
+        if same is None:
+            days.append([(dose, finished)])
+        else:
+            same.append((dose, finished))
+    return [
+        day[0][0] if len(day) == 1 else _one_day([dose for dose, _ in day], any(done for _, done in day), regimen)
+        for day in days
+    ]
+
+
+def _names_of(rows: Iterable[Administration]) -> frozenset[str]:
+    return frozenset(row.request for row in rows if row.request)
+
+
+def _completed_orders(state: TreatmentState, retracted: frozenset[str]) -> list[OrderedDose]:
+    """Completed orders of the record that no row calls not given, each with a readable day."""
+    return [
+        order
+        for order in state.orders
+        if not order.in_draft_orders and order.status == "completed" and order.order not in retracted
+    ]
+
+
+def _stand_ins(orders: Sequence[OrderedDose], regimen: Regimen) -> list[GivenDose]:
+    doses: list[GivenDose] = []
+    for order in orders:
+        if isinstance(order.day, When) and not any(_same_day(dose.day, order.day) for dose in doses):
+            doses.append(
+                GivenDose(
+                    day=order.day,
+                    mg=order.amount.mg,
+                    kind=kind_of(order.amount.mg, regimen),
+                    references=(order.order,),
+                    requests=frozenset({order.order}),
+                    assumed=True,
+                )
+            )
+    return doses
+
+
+def _reading_doubts(state: TreatmentState, exposed: Sequence[Administration]) -> list[Doubt]:
+    doubts: list[Doubt] = []
+    need = state.needs.get(NEED)
+    if need is not None and need.reading is not Reading.COMPLETE:
+        said = "could not be read" if need.reading is Reading.UNAVAILABLE else "were read only in part"
+        doubts.append(Doubt(why=f"Administrations {said}: {need.why}." if need.why else f"Administrations {said}."))
+    unreadable = [unknown for unknown in state.unknowns if _hides_a_dose(unknown)]
+    if unreadable:
+        doubts.append(
+            Doubt(
+                why="An administration on record could not be read.",
+                references=tuple(unknown.reference for unknown in unreadable if unknown.reference),
+            )
+        )
+    undated = [row for row in exposed if _start(row) is None]
+    if undated:
+        doubts.append(
+            Doubt(why="A dose on record has no readable day.", references=tuple(row.reference for row in undated))
+        )
+    return doubts
+
+
+def _hides_a_dose(unknown: Unknown) -> bool:
+    return unknown.what == "MedicationAdministration" and not unknown.foreign
+
+
+def _later_position(position: str, regimen: Regimen) -> bool:
+    first = regimen.table("schedule").rows[0].text("position")
+    return position not in {"", first}
+
+
+def _missing_history(state: TreatmentState, regimen: Regimen, today: date) -> list[Doubt]:
+    """Signs of earlier doses although none is on record."""
+    doubts: list[Doubt] = []
+    for order in state.orders:
+        if order.in_draft_orders and _later_position(order.position_named, regimen):
+            doubts.append(
+                Doubt(
+                    why=f"The order names {order.position_named}, but no dose is on record.", references=(order.order,)
+                )
+            )
+        is_past = isinstance(order.day, When) and order.day.latest < today
+        if not order.in_draft_orders and order.status == "active" and is_past:
+            doubts.append(
+                Doubt(
+                    why=f"An active order has its day in the past ({day_text(order.day)}), but no dose is on record.",
+                    references=(order.order,),
+                )
+            )
+    claims = [claim.reference for claim in state.claims]
+    claims += [
+        order.order
+        for order in state.orders
+        if order.is_claim and not order.in_draft_orders and order.status == "completed"
+    ]
+    if claims:
+        doubts.append(Doubt(why="A claim for the drug is on record, but no dose.", references=tuple(claims)))
+    return doubts
+
+
+def _after(
+    last: GivenDose, orders: Sequence[OrderedDose], state: TreatmentState, named: frozenset[str]
+) -> list[GivenDose]:
+    """Completed orders and claims of a later day than the last exposure: each a possible dose."""
+    days = [(order.order, order.day) for order in orders if order.order not in named]
+    days += [(claim.reference, claim.day) for claim in state.claims]
+    return [
+        GivenDose(day=day, mg=None, kind=DoseKind.EXPOSURE_ONLY, references=(reference,), assumed=True)
+        for reference, day in days
+        if isinstance(day, When) and day.latest > last.day.latest
+    ]
+
+
+def _dose_text(dose: GivenDose) -> str:
+    return f"{mg_text(dose.mg)} on {day_text(dose.day)}{clock_text(dose.day)}"
+
+
+def _open_questions(doses: Sequence[GivenDose]) -> tuple[list[Doubt], list[Doubt], list[Doubt]]:
+    """Doubts about doses that no completed dose follows: uncertain history, partial doses, summed days."""
+    uncertain: list[Doubt] = []
+    partial: list[Doubt] = []
+    summed: list[Doubt] = []
+    for index, dose in enumerate(doses):
+        if any(later.is_completed for later in doses[index + 1 :]):
+            continue
+        if dose.summed:
+            why = f"Several administrations of one day, together {_dose_text(dose)}: one dose or several?"
+            (summed if dose.is_completed else uncertain).append(Doubt(why=why, references=dose.references))
+        elif not dose.is_completed:
+            why = f"{_dose_text(dose)} was started but is not a completed dose of the regimen."
+            partial.append(Doubt(why=why, references=dose.references))
+    return uncertain, partial, summed
+
+
+def read_history(state: TreatmentState, regimen: Regimen, today: date) -> History:
+    """The doses on record, and every doubt about them.
+
+    Units: days in the clinic's zone.
+    Unknown: a dose without a readable day, or administrations read in part, leave the history uncertain.
+    Source: clinical-rules "Given doses" 1-6; knowledge section 6 (Given dose, Merge).
+    """
+    exposed = [row for row in state.administrations if row.status not in NEVER_GIVEN]
+    retracted = _names_of(row for row in state.administrations if row.status in NEVER_GIVEN) - _names_of(exposed)
+    reading = _reading_doubts(state, exposed)
+    doses = sorted(_administered(exposed, regimen), key=_by_time)
+    completed_orders = _completed_orders(state, retracted)
+    stand_in: list[GivenDose] = []
+    if not exposed and not reading:
+        stand_in = sorted(_stand_ins(completed_orders, regimen), key=_by_time)
+        doses = stand_in
+    uncertain, partial, summed = _open_questions(doses)
+    if doses and all(dose.mg is None for dose in doses):
+        references = tuple(reference for dose in doses for reference in dose.references)
+        uncertain.append(Doubt(why="No dose on record has a readable amount.", references=references))
+        partial = []
+    if not doses and not reading:
+        uncertain += _missing_history(state, regimen, today)
+    later = _after(doses[-1], completed_orders, state, _names_of(exposed)) if doses and not reading else []
+    later = [dose for dose in later if not any(_same_day(dose.day, known.day) for known in doses)]
+    return History(
+        doses=tuple(sorted([*doses, *later], key=_by_time)),
+        uncertain=tuple(reading + uncertain),
+        later_orders=tuple(
+            Doubt(
+                why=f"{listed(dose.references)} is completed on {day_text(dose.day)}, after the last dose on record.",
+                references=dose.references,
+            )
+            for dose in later
+        ),
+        partial=tuple(partial),
+        summed=tuple(summed),
+        stand_in=tuple(stand_in),
+        well_read=not reading,
+    )
+
+
+def planned_orders(state: TreatmentState, history: History, today: date) -> tuple[OrderedDose, ...]:
+    """Active orders of the record whose dose is still to come, each with its day.
+
+    An order without a day is today's, unless it was written before the last dose: then it may be that dose's order.
+    Source: clinical-rules "Given doses" 6.
+    """
+    drafts = {order.order for order in state.orders if order.in_draft_orders}
+    given = frozenset().union(*(dose.requests for dose in history.doses))
+    last = history.doses[-1].day.latest if history.doses else None
+    planned: list[OrderedDose] = []
+    for order in state.orders:
+        if order.in_draft_orders or order.status != "active" or order.order in drafts | given:
+            continue
+        day = order.day
+        if not isinstance(day, When):
+            written = order.authored.latest if isinstance(order.authored, When) else None
+            if last is not None and written is not None and written <= last:
+                continue
+            day = When(earliest=today, latest=today)
+        if day.earliest < today or any(
+            dose.day.earliest <= day.latest and day.earliest <= dose.day.latest for dose in history.doses
+        ):
+            continue
+        planned.append(replace(order, day=day))
+    return tuple(planned)

@@ -1,0 +1,365 @@
+"""How is this dose given and watched? Observation, premedication, administration, and the lines of the ordinary day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Final
+
+from cds_service.engine.advice import Because, Finding, Line
+from cds_service.engine.case import Case, dose_after, has_resolved_at
+from cds_service.engine.course import due_after, limit_day, schedule_row
+from cds_service.engine.episodes import Episode
+from cds_service.engine.grading import age_days, newest, result_text
+from cds_service.engine.history import DoseKind, GivenDose
+from cds_service.engine.step_up import onset_text
+from cds_service.engine.words import day_text, listed, record_text, shows
+from cds_service.knowledge.regimen import Row
+from fhir_mappings.facts import (
+    Analyte,
+    Companion,
+    CompanionKind,
+    NotRecorded,
+    Route,
+    Syndrome,
+    When,
+)
+
+Question = Callable[[Case, Row], Finding | None]
+BLOOD_COUNT: Final = (Analyte.NEUTROPHILS, Analyte.PLATELETS, Analyte.HAEMOGLOBIN)
+LIVER_TESTS: Final = (Analyte.ALT, Analyte.AST, Analyte.BILIRUBIN)
+ORDERS_READ: Final = ("medicationRequests",)
+TOXICITY_READ: Final = ("conditions", "adverseEvents", "observations")
+
+
+# --- observation -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hours:
+    """An observation time, the row it comes from, and what it rests on."""
+
+    low: int
+    high: int
+    row: Row
+    because: tuple[Because, ...] = ()
+
+    def __str__(self) -> str:
+        return str(self.low) if self.low == self.high else f"{self.low}–{self.high}"
+
+
+def _by_number(case: Case, number: int) -> Hours:
+    for row in case.regimen.table("observation").rows:
+        if number in row.range("dose_number"):
+            return Hours(low=row.integer("hours_from"), high=row.integer("hours_to"), row=row)
+    raise LookupError(f"no observation row for dose {number}")
+
+
+def _after_toxicity(case: Case) -> list[Hours]:
+    """Longer observation of the first dose completed after a toxicity (D-7)."""
+    found: list[Hours] = []
+    for row in case.regimen.table("observation_after_toxicity").rows:
+        for episode in case.call.episodes(row.text("syndrome")):
+            if _lengthens(episode, row) and not dose_after(episode, case.course):
+                low, high = row.integer("hours_from"), row.integer("hours_to")
+                found.append(Hours(low=low, high=high, row=row, because=shows(episode.records)))
+    return found
+
+
+def _lengthens(episode: Episode, row: Row) -> bool:
+    """An ungraded episode lengthens too: its grade may be the row's."""
+    return episode.grade is None or episode.grade in row.range("grade") or episode.grade_is_lower_bound
+
+
+def _episode_slots(episode: Episode) -> dict[str, str]:
+    grade = "not recorded" if episode.grade is None else str(episode.grade)
+    ended = day_text(episode.ended) if episode.ended else "end not recorded"
+    return {"grade": grade, "onset": onset_text(episode), "ended": ended}
+
+
+def observation(case: Case, resume: Sequence[Finding]) -> Hours | None:
+    """The longest of the due dose's, the ordered dose's, and what an earlier toxicity asks for; None if not known."""
+    if case.position is None:
+        return None
+    times = [_by_number(case, case.position.number)]
+    if case.step_ordered:
+        times.append(_by_number(case, 1))
+    times += _after_toxicity(case)
+    times += [
+        Hours(low=f.row.integer("hours_from"), high=f.row.integer("hours_to"), row=f.row, because=f.because)
+        for f in resume
+    ]
+    return max(times, key=lambda time: (time.high, time.low))
+
+
+def monitoring(case: Case, resume: Sequence[Finding], *, fits: bool) -> tuple[Finding, str] | None:
+    """The monitoring finding of this dose and the name of its summary sentence. None without a position.
+
+    Source: seed S11, S15-S22; label 2.2 Table 1; clinical-rules "Monitoring".
+    """
+    longest = observation(case, resume)
+    if longest is None or case.position is None:
+        return None
+    row = _by_number(case, 1 if case.step_ordered else case.position.number).row
+    if not row.flag("step_up"):
+        row = _by_number(case, case.position.number).row
+    slots = case.slots | {"hours": str(longest)}
+    because = case.last_dose_because() + longest.because
+    lines = _observation_lines(case) + ordinary_lines(case)
+    if resume:
+        lead = resume[0]
+        return Finding(
+            row=lead.row, slots=dict(lead.slots) | slots, because=because + lead.because, lines=lines
+        ), "summary"
+    return Finding(row=row, slots=slots, because=because, lines=lines), "summary" if fits else "beside"
+
+
+def _observation_lines(case: Case) -> tuple[Line, ...]:
+    lines: list[Line] = []
+    for row in case.regimen.table("observation_after_toxicity").rows:
+        for episode in case.call.episodes(row.text("syndrome")):
+            if _lengthens(episode, row):
+                sentence = "line" if dose_after(episode, case.course) else "summary"
+                lines.append(Line(row=row, slots=case.slots | _episode_slots(episode), sentence=sentence))
+    return tuple(lines)
+
+
+# --- the lines of the ordinary day -----------------------------------------------------------------------------
+
+
+def ordinary_lines(case: Case) -> tuple[Line, ...]:
+    """What a pharmacist wants to see at every dose: infusion, toxicities, results, premedication, next dose."""
+    lines = [case.line("infusion")]
+    lines += _support_line(case)
+    lines += _position_lines(case)
+    lines += _toxicity_lines(case)
+    lines += _laboratory_lines(case)
+    lines += _premedication_lines(case)
+    lines += _administration_lines(case)
+    lines += _next_lines(case)
+    return tuple(lines)
+
+
+def _support_line(case: Case) -> list[Line]:
+    return [case.line("support")] if case.has_line("support") else []
+
+
+def _position_lines(case: Case) -> list[Line]:
+    position = case.position
+    lines: list[Line] = []
+    if position is not None and position.is_restarted_course and case.has_line("a restarted course"):
+        lines.append(case.line("a restarted course"))
+    if position is not None and position.delay is not None and not position.is_restart:
+        lines.append(Line(row=position.delay, slots=case.slots))
+    named = case.order.position_named
+    if position is not None and named and named != position.name:
+        lines.append(case.line("position named in the order", what=named))
+    return lines + [case.line("an assumption about days", what=note) for note in case.notes]
+
+
+def _toxicity_lines(case: Case) -> list[Line]:
+    lines: list[Line] = []
+    episodes = [*case.call.episodes(Syndrome.CRS.value), *case.call.episodes(Syndrome.NEUROTOXICITY.value)]
+    if episodes:
+        said = listed(record_text(record) for episode in episodes for record in episode.records)
+        lines.append(case.line("earlier toxicity", what=said))
+        lines += _restart_done_lines(case, episodes)
+    elif case.call.was_read(*TOXICITY_READ):
+        lines.append(case.line("no toxicity"))
+    if case.call.not_ours:
+        lines.append(
+            case.line("toxicity of another treatment", what=listed(record_text(r) for r in case.call.not_ours))
+        )
+    return lines
+
+
+def _restart_done_lines(case: Case, episodes: Sequence[Episode]) -> list[Line]:
+    """A resolved CRS grade 3 after which treatment already went on: said, no longer advised."""
+    severe = [row.integer("grade") for row in case.regimen.table("dose").rows if row.has("syndrome")]
+    lines: list[Line] = []
+    for episode in episodes:
+        is_past = any(has_resolved_at(episode, grade) for grade in severe) and dose_after(episode, case.course)
+        if episode.syndrome is Syndrome.CRS and is_past:
+            since = episode.ended or episode.latest_onset
+            done = [d for d in case.course.completed if since is not None and d.day.earliest > since.latest]
+            what = listed(f"{d.kind.value} dose on {day_text(d.day)}" for d in done[:1])
+            lines.append(case.line("severe CRS with a restart done", onset=onset_text(episode), what=what))
+    return lines
+
+
+def _laboratory_lines(case: Case) -> list[Line]:
+    oldest = int(case.regimen.numbers["lab_age_days"])
+    results = [(a, newest(case.state.labs, a)) for a in (*BLOOD_COUNT, *LIVER_TESTS)]
+    said = [f"{a.value} {result_text(r)} on {day_text(r.day)}" for a, r in results if r is not None]
+    lines = [case.line("laboratory", what=listed(said))] if said and case.has_line("laboratory") else []
+    missing = [a.value for a, r in results if r is None or age_days(r, case.call.today) > oldest]
+    if missing and not case.call.course.doses and case.has_line("laboratory missing before the first dose"):
+        lines.append(case.line("laboratory missing before the first dose", what=listed(missing)))
+    return lines
+
+
+def _next_lines(case: Case) -> list[Line]:
+    """The next due day and the last day before a restart, both counted from this dose's day, as if given as due."""
+    position = case.position
+    if position is None:
+        return []
+    kind = DoseKind.STEP if position.due == case.regimen.doses["step"] else DoseKind.TREATMENT
+    given = GivenDose(day=case.on, mg=position.due.mg, kind=kind, references=(case.order.order,), projected=True)
+    after = case.course.with_dose(given)
+    row = schedule_row(after, case.regimen)
+    due = (case.on.latest + timedelta(days=due_after(after, row, case.regimen))).isoformat()
+    limit = limit_day(after, case.regimen)
+    if limit is None:
+        return [case.line("next dose without a limit", next_due=due)]
+    return [case.line("next dose", next_due=due, next_limit=limit.isoformat())]
+
+
+# --- premedication ---------------------------------------------------------------------------------------------
+
+
+def _serves(companion: Companion, case: Case) -> bool:
+    """A dated companion serves its own day, an undated one all drafts of the call."""
+    if not isinstance(companion.day, When):
+        return True
+    return companion.day.earliest <= case.on.latest and case.on.earliest <= companion.day.latest
+
+
+def _companions(case: Case, kind: CompanionKind) -> list[Companion]:
+    return [companion for companion in case.state.companions if companion.kind is kind]
+
+
+def _is_enough(companion: Companion, row: Row) -> bool:
+    if companion.kind is CompanionKind.STEROID:
+        enough = companion.dexamethasone_mg is not None and companion.dexamethasone_mg >= row.number("steroid_mg")
+    else:
+        enough = companion.litres is not None and companion.litres >= row.number("litres")
+    return enough and companion.route is not Route.OTHER
+
+
+def _litres_together(case: Case, row: Row) -> bool:
+    """Whether several bags for the day add up to the volume."""
+    bags = [
+        c.litres for c in _companions(case, CompanionKind.SALINE) if _serves(c, case) and c.route is not Route.OTHER
+    ]
+    return sum((litres for litres in bags if litres is not None), Decimal(0)) >= row.number("litres")
+
+
+def _needs_premedication(case: Case, row: Row) -> bool:
+    """Dose numbers 1 and 2, the first dose after CRS grade 3, or every dose by the row."""
+    if row.flag("every_dose"):
+        return True
+    if case.position is None:
+        return case.step_ordered
+    step_up = [r for r in case.regimen.table("observation").rows if r.flag("step_up")]
+    return any(case.position.number in r.range("dose_number") for r in step_up) or case.severe_crs is not None
+
+
+def _missing(case: Case, row: Row, kind: CompanionKind) -> Finding | None:
+    if case.call.details_may_be_missing or not _needs_premedication(case, row):
+        return None
+    serving = [companion for companion in _companions(case, kind) if _serves(companion, case)]
+    if any(_is_enough(c, row) for c in serving) or (kind is CompanionKind.SALINE and _litres_together(case, row)):
+        return None
+    if not case.call.was_read(*ORDERS_READ):
+        return None
+    other_day = [companion for companion in _companions(case, kind) if companion not in serving]
+    found = [_companion_text(c) for c in (*serving, *other_day)]
+    what = f"Found instead: {listed(found)}." if found else "None is among the drafts or active orders."
+    because = tuple(Because(reference=c.reference, shows=_companion_text(c)) for c in (*serving, *other_day))
+    return case.found(row, because=because, what=what)
+
+
+def _companion_text(companion: Companion) -> str:
+    day = f" for {day_text(companion.day)}" if isinstance(companion.day, When) else ""
+    route = "" if companion.route is Route.INTRAVENOUS else f", route {companion.route.value}"
+    return f"{companion.name} {companion.recorded}".strip() + day + route
+
+
+def steroid_missing(case: Case, row: Row) -> Finding | None:
+    """Is the steroid before the infusion missing, too little or for another day?"""
+    return _missing(case, row, CompanionKind.STEROID)
+
+
+def saline_missing(case: Case, row: Row) -> Finding | None:
+    """Is the saline after the infusion missing, too little or for another day?"""
+    return _missing(case, row, CompanionKind.SALINE)
+
+
+PREMEDICATION_QUESTIONS: Final[Mapping[str, Question]] = {
+    "steroid missing": steroid_missing,
+    "saline missing": saline_missing,
+}
+
+
+def _premedication_lines(case: Case) -> list[Line]:
+    rows = case.regimen.table("premedication").rows
+    if not any(_needs_premedication(case, row) for row in rows):
+        return [case.line("premedication of later doses")] if case.has_line("premedication of later doses") else []
+    if not case.call.was_read(*ORDERS_READ) and not case.call.details_may_be_missing:
+        return [case.line("premedication not readable")]
+    serving = [c for c in case.state.companions if _serves(c, case)]
+    if serving:
+        return [case.line("premedication found", what=listed(_companion_text(c) for c in serving))]
+    return [Line(row=row, slots=case.slots) for row in rows] if case.call.details_may_be_missing else []
+
+
+# --- administration --------------------------------------------------------------------------------------------
+
+
+def route_not_intravenous(case: Case, row: Row) -> Finding | None:
+    """Is another route than intravenous ordered?"""
+    if case.order.route is not Route.OTHER:
+        return None
+    recorded = case.order.route_recorded
+    because = (Because(reference=case.order.order, shows=f"route {recorded}"),)
+    return case.found(row, because=because, what=recorded)
+
+
+def duration_is_another(case: Case, row: Row) -> Finding | None:
+    """Is a duration ordered that is not the infusion's?"""
+    minutes = case.order.minutes
+    if not isinstance(minutes, Decimal) or minutes == row.integer("minutes"):
+        return None
+    because = (Because(reference=case.order.order, shows=f"over {minutes.normalize():f} minutes"),)
+    return case.found(row, because=because, what=f"{minutes.normalize():f} minutes")
+
+
+def saline_rate(case: Case, row: Row) -> Finding | None:
+    """Does the saline of this day run outside its time, where the dose needs it?"""
+    needing = [r for r in case.regimen.table("premedication").rows if r.has("litres")]
+    if case.call.details_may_be_missing or not any(_needs_premedication(case, r) for r in needing):
+        return None
+    off = [
+        (c, c.minutes)
+        for c in _companions(case, CompanionKind.SALINE)
+        if _serves(c, case)
+        and isinstance(c.minutes, Decimal)
+        and any(_is_enough(c, r) for r in needing)
+        and not row.integer("minutes_from") <= c.minutes <= row.integer("minutes_to")
+    ]
+    if not off:
+        return None
+    said = listed(f"{minutes.normalize():f} minutes" for _, minutes in off)
+    because = tuple(
+        Because(reference=c.reference, shows=f"{_companion_text(c)} over {m.normalize():f} minutes") for c, m in off
+    )
+    return case.found(row, because=because, what=said)
+
+
+ADMINISTRATION_QUESTIONS: Final[Mapping[str, Question]] = {
+    "route is not intravenous": route_not_intravenous,
+    "duration is another": duration_is_another,
+    "saline runs too fast or too slow": saline_rate,
+}
+
+
+def _administration_lines(case: Case) -> list[Line]:
+    """What the order leaves open: said, not warned of."""
+    open_points = {
+        "route is not intravenous": case.order.route is Route.NOT_GIVEN,
+        "duration is another": case.order.minutes is NotRecorded,
+    }
+    rows = case.regimen.table("administration").rows
+    return [Line(row=row, slots=case.slots) for row in rows if open_points.get(row.text("question"), False)]

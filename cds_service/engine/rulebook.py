@@ -1,0 +1,348 @@
+"""All rules in fixed order on one call: collect, let the graver speak first, say the rest.
+
+The order is that of clinical-rules "Decision for one order": STOP, then HOLD, then the first step of the dose table
+that holds, with what stands beside it. One of the two places of the service that catches every exception: a rule
+that raises takes down only itself, and shows as `record/cannot-assess`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final, TypeVar
+from zoneinfo import ZoneInfo
+
+from cds_service.engine import gaps, monitoring, populations, step_up, toxicity
+from cds_service.engine.advice import Advice, Assessment, Expected, Finding, Line
+from cds_service.engine.case import Call, Case
+from cds_service.engine.course import Course
+from cds_service.engine.history import DoseKind, GivenDose, kind_of, planned_orders
+from cds_service.engine.words import day_text
+from cds_service.errors import KnowledgeError
+from cds_service.knowledge.regimen import Regimen, Row, Table
+from fhir_mappings.facts import NotRecorded, OrderedDose, TreatmentState, Unknown, When
+
+INDICATORS: Final = ("critical", "warning", "info")
+NOT_TO_BE_GIVEN: Final = frozenset({"cancelled", "stopped", "entered-in-error", "ended", "completed"})
+BESIDE_STOP: Final = frozenset({("pregnancy", "avoid"), ("lactation", "avoid")})
+TABLES: Final[Mapping[str, Mapping[str, object]]] = {
+    "dose": step_up.QUESTIONS,
+    "stop": toxicity.STOP_QUESTIONS,
+    "hold": toxicity.HOLD_QUESTIONS,
+    "resume": toxicity.RESUME_QUESTIONS,
+    "premedication": monitoring.PREMEDICATION_QUESTIONS,
+    "administration": monitoring.ADMINISTRATION_QUESTIONS,
+    "population": populations.QUESTIONS,
+    "record": gaps.QUESTIONS,
+}
+_Asked = TypeVar("_Asked", Call, Case)
+
+
+@dataclass(kw_only=True)
+class _Log:
+    """Rows fired, rows asked in vain, rows that failed, in the order of asking."""
+
+    fired: dict[str, None] = field(default_factory=dict)
+    asked: dict[str, None] = field(default_factory=dict)
+    failed: dict[str, None] = field(default_factory=dict)
+
+    def ask(self, question: Callable[[_Asked, Row], Finding | None], asked: _Asked, row: Row) -> Finding | None:
+        self.asked[row.id] = None
+        try:
+            finding = question(asked, row)
+        except Exception:  # a rule that raises takes down only itself, and is shown
+            self.failed[row.id] = None
+            return None
+        if finding is not None:
+            self.fired[row.id] = None
+        return finding
+
+
+class Rulebook:
+    """The rules of one regimen, ready to assess calls.
+
+    Raises: KnowledgeError where the file asks what nobody can answer.
+    """
+
+    def __init__(self, regimen: Regimen) -> None:
+        self.regimen = regimen
+        for name, questions in TABLES.items():
+            _refuse_unanswerable(regimen.table(name), questions)
+
+    def assess(
+        self,
+        state: TreatmentState,
+        *,
+        at: datetime,
+        zone: ZoneInfo,
+        selections: frozenset[str] | None = None,
+        details_may_be_missing: bool = False,
+    ) -> Assessment:
+        """The advice for every draft of the call that may get cards.
+
+        `at` is now (aware); day counts are made in `zone`, the clinic's. `selections` are the drafts that cards may be
+        about (None: all). A draft of the drug that is not selected is background, like a planned order.
+        """
+        call = Call(
+            regimen=self.regimen, state=state, at=at.astimezone(zone), details_may_be_missing=details_may_be_missing
+        )
+        log = _Log()
+        advice: list[Advice] = []
+        drafts = _drafts(state)
+        for case in _cases(call, drafts, log):
+            if selections is None or case.order.order in selections:
+                advice += _advice_on(case, log)
+        orders = tuple(dict.fromkeys(o.order for o in drafts if selections is None or o.order in selections))
+        advice += _record_advice(call, orders, log)
+        return Assessment(
+            advice=tuple(sorted(_stand_in_said(call, advice), key=_rank)),
+            fired=tuple(log.fired),
+            silent=tuple(row_id for row_id in log.asked if row_id not in log.fired and row_id not in log.failed),
+            as_of=call.today,
+            regimen=self.regimen,
+        )
+
+
+def _refuse_unanswerable(table: Table, questions: Mapping[str, object]) -> None:
+    for row in table.rows:
+        if row.text("question") not in questions:
+            raise KnowledgeError(f"line {row.line} {row.id}: nobody can answer {row.text('question')!r}")
+
+
+# --- the cases of a call ---------------------------------------------------------------------------------------
+
+
+def _drafts(state: TreatmentState) -> list[OrderedDose]:
+    return [o for o in state.orders if o.in_draft_orders and o.status not in NOT_TO_BE_GIVEN]
+
+
+def _day_of(order: OrderedDose, call: Call) -> When:
+    return order.day if isinstance(order.day, When) else When(earliest=call.today, latest=call.today)
+
+
+def _notes(order: OrderedDose, on: When, call: Call) -> tuple[str, ...]:
+    notes = [order.day_note] if order.day_note else []
+    if isinstance(order.day, Unknown):
+        notes.append(f"The planned day cannot be read ({order.day.why}): taken as today.")
+    elif order.day is NotRecorded and not order.day_note:
+        notes.append("The order names no planned day: taken as today.")
+    if not on.is_certain:
+        notes.append(f"The planned day may be {day_text(on)}: counted the more cautious way.")
+    last = call.course.last_completed or call.course.last_exposure
+    if last is not None and not last.day.is_certain:
+        notes.append(f"The last dose may be of {day_text(last.day)}: counted the more cautious way.")
+    return tuple(notes)
+
+
+def _cases(call: Call, drafts: Sequence[OrderedDose], log: _Log) -> list[Case]:
+    """Each draft dose in the order of its day, against the doses given and those due before it.
+
+    Of several for one day the planned orders come first, then the draft with the amount that is due.
+    """
+    try:
+        planned = planned_orders(call.state, call.history, call.today)
+        undated = [o for o in drafts if not isinstance(o.day, When)]
+        several = len(undated) > 1
+        waiting = [(o, _day_of(o, call), several and o in undated) for o in (*planned, *drafts)]
+        waiting.sort(
+            key=lambda item: (item[1].latest, item[1].earliest, item[0].in_draft_orders, item[0].entry, item[0].part)
+        )
+        return _in_turn(call, waiting)
+    except Exception:  # the history itself raised: every rule about these orders failed with it
+        log.failed["HISTORY"] = None
+        return []
+
+
+def _in_turn(call: Call, waiting: list[tuple[OrderedDose, When, bool]]) -> list[Case]:
+    cases: list[Case] = []
+    course = call.course
+    while waiting:
+        order, on, undated = waiting.pop(_next(call, waiting, course))
+        case = Case(
+            call=call,
+            order=order,
+            on=on,
+            course=course,
+            day_missing=not isinstance(order.day, When),
+            undated=undated,
+            notes=_notes(order, on, call),
+        )
+        if order.in_draft_orders:
+            cases.append(case)
+        if not case.same_day:
+            course = course.with_dose(_projected(case))
+    return cases
+
+
+def _next(call: Call, waiting: Sequence[tuple[OrderedDose, When, bool]], course: Course) -> int:
+    """The first of the day; among drafts of that day, the one with the amount that is due."""
+    first, on, undated = waiting[0]
+    if not first.in_draft_orders or undated:
+        return 0
+    probe = Case(call=call, order=first, on=on, course=course)
+    due = probe.position.due.mg if probe.position is not None else None
+    for index, (order, day, _) in enumerate(waiting):
+        if (day.earliest, day.latest) == (on.earliest, on.latest) and order.amount.mg == due:
+            return index
+    return 0
+
+
+def _projected(case: Case) -> GivenDose:
+    """The dose as it will have been given: at the amount that was due, else (position unknown) as ordered."""
+    mg = case.position.due.mg if case.position is not None else case.ordered
+    return GivenDose(
+        day=case.on,
+        mg=mg,
+        kind=kind_of(mg, case.regimen) if mg is not None else DoseKind.EXPOSURE_ONLY,
+        references=(case.order.order,),
+        requests=frozenset({case.order.order}),
+        projected=True,
+        undated=case.undated,
+    )
+
+
+# --- the advice on one dose ------------------------------------------------------------------------------------
+
+
+def _collect(case: Case, table: str, log: _Log) -> list[Finding]:
+    questions = TABLES[table]
+    asked = (log.ask(questions[row.text("question")], case, row) for row in case.regimen.table(table).rows)  # type: ignore[arg-type]
+    return [finding for finding in asked if finding is not None]
+
+
+def _stops_and_confirmations(case: Case, log: _Log) -> tuple[list[Finding], list[Finding]]:
+    found = _collect(case, "stop", log)
+    stops = [toxicity.with_end_of_protection(case, finding) for finding in found if finding.confirmed]
+    return stops, [toxicity.to_confirm(case, finding) for finding in found if not finding.confirmed]
+
+
+def _advice_on(case: Case, log: _Log) -> list[Advice]:
+    """STOP, HOLD, then the dose: with the companions that each of them allows."""
+    try:
+        population = [_to_advice(case, finding) for finding in _collect(case, "population", log)]
+        stops, confirmations = _stops_and_confirmations(case, log)
+        if stops:
+            beside = [advice for advice in population if (advice.topic, advice.action) in BESIDE_STOP]
+            return [_to_advice(case, stop, expected=False) for stop in stops] + beside
+        found = confirmations + _collect(case, "hold", log)
+        holds = [toxicity.with_what_follows(case, finding) for finding in found if finding.row.flag("holds")]
+        suspicions = [_to_advice(case, finding) for finding in found if not finding.row.flag("holds")]
+        doses = [_to_advice(case, finding) for finding in _dose_findings(case, log)]
+        if holds:
+            critical = [advice for advice in doses if advice.topic == "dose" and advice.indicator == "critical"]
+            return [_to_advice(case, hold) for hold in holds] + critical + population
+        return suspicions + doses + _care(case, doses, log) + population
+    except Exception:  # what the rules share raised: nothing about this order could be assessed
+        log.failed[case.order.order] = None
+        return []
+
+
+def _dose_findings(case: Case, log: _Log) -> tuple[Finding, ...]:
+    delays = [log.ask(step_up.delayed, case, row) for row in case.regimen.table("delay").rows if row.flag("restart")]
+    found = [finding for finding in delays if finding is not None] + _collect(case, "dose", log)
+    return step_up.leading(case, found)
+
+
+def _care(case: Case, doses: Sequence[Advice], log: _Log) -> list[Advice]:
+    """Premedication and administration as they are; monitoring, unless the dose is to wait or is above the largest."""
+    cards = [
+        _to_advice(case, f) for f in (*_collect(case, "premedication", log), *_collect(case, "administration", log))
+    ]
+    if any(_forbids_monitoring(advice) for advice in doses):
+        return cards
+    if case.dose_missing or (case.call.details_may_be_missing and case.day_missing):
+        return [*_course_status(case, log), *cards]
+    watched = monitoring.monitoring(case, _collect(case, "resume", log), fits=not doses)
+    if watched is None:
+        return cards
+    finding, sentence = watched
+    log.fired[finding.row.id] = None
+    lines = finding.lines + populations.population_lines(case)
+    advice = _to_advice(case, replace(finding, lines=lines))
+    position = case.position
+    applied = [] if position is None else [position.row, *([position.delay] if position.delay is not None else [])]
+    return [replace(advice, sentence=sentence, rows=tuple(applied)), *cards]
+
+
+def _forbids_monitoring(advice: Advice) -> bool:
+    return advice.row.table == "dose" and advice.row.integer("step") in {3, 4}
+
+
+def _course_status(case: Case, log: _Log) -> list[Advice]:
+    """order-select of an incomplete draft: where the course stands; nothing without a position."""
+    hours = monitoring.observation(case, ())
+    if case.position is None or hours is None:
+        return []
+    row = case.regimen.table("course").rows[0]
+    log.fired[row.id] = None
+    lines = monitoring.ordinary_lines(case)
+    finding = case.found(row, because=case.last_dose_because(), lines=lines, hours=str(hours))
+    return [_to_advice(case, finding)]
+
+
+def _expected(case: Case) -> Expected | None:
+    if case.position is None:
+        return None
+    return Expected(
+        order=case.order.order, dose=case.position.due, position=case.position.name, due_on=case.position.due_on
+    )
+
+
+def _to_advice(case: Case, finding: Finding, *, expected: bool = True) -> Advice:
+    row = finding.row
+    return Advice(
+        topic=row.text("topic"),
+        action=row.text("action"),
+        indicator=row.text("indicator"),
+        row=row,
+        order=case.order.order,
+        part=case.order.part,
+        slots=case.slots | dict(finding.slots) | {"drug": case.regimen.drug, "name": case.regimen.name},
+        because=finding.because,
+        lines=finding.lines,
+        expected=_expected(case) if expected else None,
+    )
+
+
+# --- gaps, and the order of cards ------------------------------------------------------------------------------
+
+
+def _record_advice(call: Call, orders: tuple[str, ...], log: _Log) -> list[Advice]:
+    """All gaps of the call as one advice of the worst indicator; the leading row's summary, every row's line."""
+    rows = call.regimen.table("record").rows
+    found = [f for row in rows if (f := log.ask(gaps.QUESTIONS[row.text("question")], call, row)) is not None]
+    failed = gaps.rule_failed(call, tuple(log.failed))
+    if failed is not None:
+        log.fired[failed.row.id] = None
+        found.insert(0, failed)
+    if not found:
+        return []
+    lead = min(found, key=lambda finding: INDICATORS.index(finding.row.text("indicator")))
+    row = lead.row
+    return [
+        Advice(
+            topic=row.text("topic"),
+            action=row.text("action"),
+            indicator=row.text("indicator"),
+            row=row,
+            order=order,
+            slots=dict(lead.slots) | {"name": call.regimen.name},
+            because=tuple(b for finding in found for b in finding.because),
+            lines=tuple(gaps.as_line(finding) for finding in found),
+            rows=tuple(finding.row for finding in found if finding is not lead),
+        )
+        for order in (orders or ("",))
+    ]
+
+
+def _stand_in_said(call: Call, advice: Iterable[Advice]) -> list[Advice]:
+    """Where doses were taken from orders, every card says so."""
+    if not call.history.stand_in:
+        return list(advice)
+    row = next(row for row in call.regimen.table("lines").rows if row.text("about") == "doses taken from orders")
+    return [replace(one, lines=(Line(row=row, slots=one.slots), *one.lines)) for one in advice]
+
+
+def _rank(advice: Advice) -> int:
+    return INDICATORS.index(advice.indicator)

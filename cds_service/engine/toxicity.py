@@ -1,0 +1,539 @@
+"""Must the drug be stopped for good, or withheld now? The questions of the tables `stop`, `hold` and `resume`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Final
+
+from cds_service.engine.advice import Because, Finding, Line
+from cds_service.engine.case import Case, dose_after
+from cds_service.engine.course import months_after
+from cds_service.engine.episodes import Episode, State, grade_value
+from cds_service.engine.grading import (
+    CrsHint,
+    age_days,
+    crs_hint,
+    grade_of,
+    is_above_normal,
+    newest,
+    result_day,
+    result_text,
+)
+from cds_service.engine.step_up import SHORT
+from cds_service.engine.words import day_text, listed, shows
+from cds_service.knowledge.regimen import Row
+from fhir_mappings.facts import Analyte, Course, LabResult, Syndrome, ToxicityRecord, When
+
+Question = Callable[[Case, Row], Finding | None]
+HOURS_A_DAY: Final = 24
+CYTOPENIAS: Final = frozenset({Syndrome.NEUTROPENIA, Syndrome.THROMBOCYTOPENIA, Syndrome.ANAEMIA})
+
+
+# --- what is asked of episodes ---------------------------------------------------------------------------------
+
+
+def _graded(case: Case, row: Row) -> list[Episode]:
+    """Episodes of the row's syndrome whose worst grade is the row's or worse."""
+    return [e for e in case.call.episodes(row.text("syndrome")) if (e.grade or 0) >= row.integer("grade_from")]
+
+
+def _about_episode(case: Case, row: Row, episodes: Sequence[Episode], *, confirmed: bool = True) -> Finding:
+    """The row holds because of these episodes; the last one is named."""
+    named = episodes[-1]
+    records = [record for episode in episodes for record in episode.records]
+    return case.found(
+        row,
+        because=shows(records),
+        lines=_remarks(case, episodes),
+        confirmed=confirmed,
+        grade=_grade_text(named),
+        onset=_onset_text(named),
+        ended=day_text(named.ended) if named.ended is not None else "end not recorded",
+        found=f"On record: {listed(_episode_text(episode) for episode in episodes)}.",
+        until="",
+    )
+
+
+def _grade_text(episode: Episode) -> str:
+    if episode.grade is None:
+        return "not recorded"
+    return f"{episode.grade} or worse" if episode.grade_is_lower_bound else str(episode.grade)
+
+
+def _onset_text(episode: Episode) -> str:
+    return day_text(episode.onset) if episode.onset is not None else "not recorded"
+
+
+def _episode_text(episode: Episode) -> str:
+    ended = f", ended {day_text(episode.ended)}" if episode.ended is not None else f", {episode.state.value}"
+    grade = "without a grade" if episode.grade is None else f"grade {_grade_text(episode)}"
+    return f"{SHORT[episode.syndrome]} {grade}, onset {_onset_text(episode)}{ended}"
+
+
+def _remarks(case: Case, episodes: Sequence[Episode]) -> tuple[Line, ...]:
+    lines: list[Line] = []
+    records = [record for episode in episodes for record in episode.records]
+    if any(record.from_text for record in records):
+        lines.append(case.line("found only in text"))
+    if any(episode.joined_without_onset for episode in episodes):
+        lines.append(case.line("one event recorded twice"))
+    first = case.call.history.first
+    if first is None or any(_before(record, first.day) for record in records):
+        lines.append(case.line("toxicity counted without a dose before it"))
+    return tuple(lines)
+
+
+def _before(record: ToxicityRecord, day: When) -> bool:
+    return isinstance(record.onset, When) and record.onset.latest < day.earliest
+
+
+# --- stop ------------------------------------------------------------------------------------------------------
+
+
+def grade_ever(case: Case, row: Row) -> Finding | None:
+    """Has this grade ever been recorded?"""
+    episodes = _graded(case, row)
+    if not episodes:
+        return None
+    confirmed = any(episode.is_confirmed(row.integer("grade_from")) for episode in episodes)
+    return _about_episode(case, row, episodes[-1:], confirmed=confirmed)
+
+
+def second_episode(case: Case, row: Row) -> Finding | None:
+    """Are there two distinct episodes of this grade?"""
+    episodes = _graded(case, row)
+    if len(episodes) < 2:
+        return None
+    confirmed = sum(episode.is_confirmed(row.integer("grade_from")) for episode in episodes) > 1
+    return _about_episode(case, row, episodes, confirmed=confirmed)
+
+
+def new_episode_after(case: Case, row: Row) -> Finding | None:
+    """Did a new episode of any grade follow one of this grade?"""
+    episodes = case.call.episodes(row.text("syndrome"))
+    graver = [i for i, e in enumerate(episodes) if (e.grade or 0) >= row.integer("grade_from")]
+    if not graver or graver[0] == len(episodes) - 1:
+        return None
+    pair = (episodes[graver[0]], episodes[-1])
+    confirmed = pair[0].is_confirmed(row.integer("grade_from")) and pair[1].is_confirmed_at_all
+    return _about_episode(case, row, pair, confirmed=confirmed)
+
+
+def not_improved_in_time(case: Case, row: Row) -> Finding | None:
+    """Was it still above the milder grade more than so many days after onset, counted to now?"""
+    late = [e for e in _graded(case, row) if _is_late(e, row, case.call.today, e.improved_on(row.integer("grade_to")))]
+    if not late or _is_open_question(late[-1]):
+        return None
+    return _about_episode(case, row, late[-1:], confirmed=late[-1].is_confirmed(row.integer("grade_from")))
+
+
+def not_improved_at_all_in_time(case: Case, row: Row) -> Finding | None:
+    """The seed's reading: was there no fall of the grade at all within so many days?"""
+    late = [
+        episode
+        for episode in _graded(case, row)
+        if _is_late(episode, row, case.call.today, episode.improved_on(row.integer("grade_from") - 1))
+    ]
+    if not late or _is_open_question(late[-1]):
+        return None
+    return _about_episode(case, row, late[-1:], confirmed=late[-1].is_confirmed(row.integer("grade_from")))
+
+
+def _is_late(episode: Episode, row: Row, today: date, improved: When | None) -> bool:
+    """Counted from the first day it can have begun to the last day it can have improved, or to now."""
+    if episode.onset is None:
+        return False
+    until = improved.latest if improved is not None else today
+    return (until - episode.onset.earliest).days > row.integer("within_days")
+
+
+def _is_open_question(episode: Episode) -> bool:
+    """Resolved on an unknown day, or without an outcome: whether it improved in time is asked, not assumed."""
+    resolved_sometime = episode.state is State.RESOLVED and episode.ended is None
+    return resolved_sometime or episode.state is State.OUTCOME_MISSING
+
+
+def grade_ever_in_treatment(case: Case, row: Row) -> Finding | None:
+    """Has this grade of another toxicity begun after the first exposure?"""
+    records = _records_in_treatment(case, row, active_only=False)
+    if not records:
+        return None
+    return _about_records(case, row, records, confirmed=any(record.confirmed for record in records))
+
+
+def _syndromes(name: str) -> frozenset[Syndrome]:
+    return CYTOPENIAS if name == "cytopenia" else frozenset({Syndrome(name)})
+
+
+def _records_in_treatment(case: Case, row: Row, *, active_only: bool) -> list[ToxicityRecord]:
+    first = case.call.history.first
+    if first is None:
+        return []
+    wanted = _syndromes(row.text("syndrome"))
+    low, high = row.integer("grade_from"), row.integer("grade_to") if row.has("grade_to") else None
+    return [
+        record
+        for record in case.call.toxicities
+        if record.syndrome in wanted
+        and not _before(record, first.day)
+        and (grade_value(record) or 0) >= low
+        and (high is None or (grade_value(record) or 0) <= high)
+        and grade_value(record) != 0
+        and not (active_only and record.course is Course.RESOLVED)
+    ]
+
+
+def _about_records(case: Case, row: Row, records: Sequence[ToxicityRecord], *, confirmed: bool = True) -> Finding:
+    worst = max(records, key=lambda record: grade_value(record) or 0)
+    grade = grade_value(worst)
+    lines = (case.line("found only in text"),) if any(record.from_text for record in records) else ()
+    return case.found(
+        row,
+        because=shows(records),
+        lines=lines,
+        confirmed=confirmed,
+        what=worst.syndrome.value,
+        grade="not recorded" if grade is None else str(grade),
+        onset=day_text(worst.onset),
+        found=f"On record: {listed(_plain(record) for record in records)}.",
+        until="",
+    )
+
+
+def _plain(record: ToxicityRecord) -> str:
+    grade = grade_value(record)
+    return f"{record.syndrome.value}{'' if grade is None else f' grade {grade}'}, onset {day_text(record.onset)}"
+
+
+# --- laboratory ------------------------------------------------------------------------------------------------
+
+
+def _after_first_exposure(case: Case, result: LabResult) -> bool:
+    first = case.call.history.first
+    if first is None or not isinstance(result.day, When):
+        return first is not None
+    if result.day.instant is not None and first.day.instant is not None:
+        return result.day.instant > first.day.instant
+    return result.day.latest >= first.day.earliest
+
+
+def _results(case: Case, analyte: Analyte) -> list[LabResult]:
+    """Usable results of an analyte after the first exposure, oldest first."""
+    own = [
+        r for r in case.state.labs if r.analyte is analyte and r.value is not None and _after_first_exposure(case, r)
+    ]
+    return sorted(own, key=result_day)
+
+
+def _about_result(case: Case, row: Row, results: Sequence[LabResult]) -> Finding:
+    named = results[-1]
+    said = listed(f"{r.analyte.value} {result_text(r)} on {day_text(r.day)}" for r in results)
+    return case.found(
+        row,
+        because=tuple(
+            Because(reference=r.reference, shows=f"{r.analyte.value} {result_text(r)}, {day_text(r.day)}")
+            for r in results
+        ),
+        what=named.analyte.value,
+        value=result_text(named),
+        grade=str(grade_of(named, case.regimen)),
+        onset=day_text(named.day),
+        found=f"On record: {said}.",
+        until="",
+    )
+
+
+def _analytes(row: Row) -> tuple[Analyte, ...]:
+    return tuple(Analyte(name) for name in row.texts("analytes"))
+
+
+def laboratory_grade_ever(case: Case, row: Row) -> Finding | None:
+    """Has any result (or record) since the first exposure had this grade?"""
+    level = row.integer("grade_from")
+    for analyte in _analytes(row):
+        graded = [r for r in _results(case, analyte) if grade_of(r, case.regimen) >= level]
+        if graded:
+            return _about_result(case, row, graded[-1:])
+    return grade_ever_in_treatment(case, row)
+
+
+def laboratory_grade_recurrent(case: Case, row: Row) -> Finding | None:
+    """Has this grade come back after a result of the milder grade or better?"""
+    for analyte in _analytes(row):
+        first: LabResult | None = None
+        recovered = False
+        for result in _results(case, analyte):
+            grade = grade_of(result, case.regimen)
+            if grade >= row.integer("grade_from"):
+                if first is not None and recovered:
+                    return _about_result(case, row, (first, result))
+                first, recovered = first or result, False
+            elif first is not None and grade <= row.integer("grade_to"):
+                recovered = True
+    return None
+
+
+def transaminase_and_bilirubin(case: Case, row: Row) -> Finding | None:
+    """Hy's law: a transaminase and bilirubin both high, within a few days of each other?"""
+    transaminases = [r for a in _analytes(row)[:-1] for r in _results(case, a)]
+    high = [r for r in transaminases if is_above_normal(r, row.number("transaminase_above_uln"))]
+    bilirubin = [r for r in _results(case, _analytes(row)[-1]) if is_above_normal(r, row.number("bilirubin_above_uln"))]
+    together = int(case.regimen.numbers["together_days"])
+    for enzyme in reversed(high):
+        for other in reversed(bilirubin):
+            if abs((result_day(enzyme) - result_day(other)).days) <= together:
+                return _about_result(case, row, (enzyme, other))
+    return None
+
+
+def newest_laboratory_grade(case: Case, row: Row) -> Finding | None:
+    """Is the newest result of this grade: recent (a hold), or too old to decide (repeat it)?"""
+    oldest = int(case.regimen.numbers["lab_age_days"])
+    bad: list[LabResult] = []
+    for analyte in _analytes(row):
+        result = newest(_results(case, analyte), analyte)
+        if result is None or grade_of(result, case.regimen) < row.integer("grade_from"):
+            continue
+        if (age_days(result, case.call.today) > oldest) == row.flag("stale"):
+            bad.append(result)
+    return _about_result(case, row, bad) if bad else None
+
+
+# --- hold ------------------------------------------------------------------------------------------------------
+
+
+def _last_completed_day(case: Case) -> date | None:
+    last = case.call.course.last_completed
+    return last.day.earliest if last is not None else None
+
+
+def _is_older_than_last_dose(episode: Episode, case: Case) -> bool:
+    last, onset = _last_completed_day(case), episode.latest_onset
+    known = all(isinstance(record.onset, When) for record in episode.records)
+    return last is not None and onset is not None and known and onset.latest < last
+
+
+def _is_left_open(episode: Episode, case: Case, mild: int) -> bool:
+    """Open only for want of a closing entry: from before the last dose, and mild, or a record that knows no end."""
+    if not _is_older_than_last_dose(episode, case):
+        return False
+    if episode.state is State.ACTIVE:
+        return episode.grade is not None and episode.grade <= mild and not episode.grade_is_lower_bound
+    return episode.is_active
+
+
+def _mild(case: Case) -> int:
+    """The highest grade that a resolved episode resumes after: one below the severe one of the dose table."""
+    return min(row.integer("grade") for row in case.regimen.table("dose").rows if row.has("grade")) - 1
+
+
+def _active(case: Case, row: Row) -> list[Episode]:
+    """Active episodes that hold, but for those that are asked about in rows of their own."""
+    return [
+        episode
+        for episode in case.call.episodes(row.text("syndrome"))
+        if episode.is_active
+        and not _is_left_open(episode, case, _mild(case))
+        and not _asked_by_day_seven(episode, case)
+    ]
+
+
+def _asked_by_day_seven(episode: Episode, case: Case) -> bool:
+    """An adverse event without outcome of a grade that must improve in time: asked in its own row."""
+    levels = [r.integer("grade_from") for r in case.regimen.table("stop").rows if r.has("within_days")]
+    is_neuro = episode.syndrome is Syndrome.NEUROTOXICITY
+    return is_neuro and episode.state is State.OUTCOME_MISSING and (episode.grade or 0) >= min(levels, default=5)
+
+
+def active(case: Case, row: Row) -> Finding | None:
+    """Is an episode of this grade active now?"""
+    held = [
+        e
+        for e in _active(case, row)
+        if e.grade is not None and row.integer("grade_from") <= e.grade <= row.integer("grade_to")
+    ]
+    return _held(case, row, held)
+
+
+def active_without_a_grade(case: Case, row: Row) -> Finding | None:
+    """Is an episode without any grade active now?"""
+    return _held(case, row, [episode for episode in _active(case, row) if episode.grade is None])
+
+
+def _held(case: Case, row: Row, episodes: Sequence[Episode]) -> Finding | None:
+    if not episodes:
+        return None
+    finding = _about_episode(case, row, episodes[-1:])
+    extra = _later_day(case) + _worse_signs(case, episodes[-1])
+    because = finding.because + tuple(b for _, more in extra for b in more)
+    lines = finding.lines + tuple(line for line, _ in extra)
+    return Finding(row=row, slots=finding.slots, because=because, lines=lines)
+
+
+def _later_day(case: Case) -> list[tuple[Line, tuple[Because, ...]]]:
+    return [(case.line("a later day"), ())] if case.on.earliest > case.call.today else []
+
+
+def _worse_signs(case: Case, episode: Episode) -> list[tuple[Line, tuple[Because, ...]]]:
+    if episode.syndrome is not Syndrome.CRS or episode.grade is None:
+        return []
+    hint = _hint(case)
+    if hint is None or hint.grade <= episode.grade:
+        return []
+    what = listed(shown for _, shown in hint.findings)
+    because = tuple(Because(reference=reference, shows=shown) for reference, shown in hint.findings)
+    return [(case.line("vital signs worse than the grade", grade=str(hint.grade), what=what), because)]
+
+
+def left_open(case: Case, row: Row) -> Finding | None:
+    """Is a record from before the last completed dose still open, most likely never closed?"""
+    episodes = [
+        episode
+        for episode in case.call.episodes(row.text("syndrome"))
+        if episode.is_active and _is_left_open(episode, case, _mild(case)) and not _asked_by_day_seven(episode, case)
+    ]
+    return _about_episode(case, row, episodes[-1:]) if episodes else None
+
+
+def _undocumented(case: Case, row: Row) -> list[Episode]:
+    """Grave episodes of which no record says whether they improved in time."""
+    return [
+        episode for episode in _graded(case, row) if _is_open_question(episode) and not _improved_in_time(episode, row)
+    ]
+
+
+def _improved_in_time(episode: Episode, row: Row) -> bool:
+    stop_to = row.integer("grade_to") if row.has("grade_to") else 1
+    improved = episode.improved_on(stop_to)
+    if improved is None or episode.onset is None:
+        return False
+    return (improved.latest - episode.onset.earliest).days <= row.integer("within_days")
+
+
+def improvement_not_documented(case: Case, row: Row) -> Finding | None:
+    """Must be asked whether a grave neurotoxicity improved in time, with no dose since?"""
+    episodes = [e for e in _undocumented(case, row) if not dose_after(e, case.call.course)]
+    return _about_episode(case, row, episodes[-1:]) if episodes else None
+
+
+def improvement_not_documented_but_treated(case: Case, row: Row) -> Finding | None:
+    """The same, with a completed dose since."""
+    episodes = [e for e in _undocumented(case, row) if dose_after(e, case.call.course)]
+    return _about_episode(case, row, episodes[-1:]) if episodes else None
+
+
+def recorded_as_active(case: Case, row: Row) -> Finding | None:
+    """Is another toxicity of this grade, begun since the first exposure, recorded as active?"""
+    if row.flag("step_up_only") and not _in_step_up(case):
+        return None
+    records = [record for record in _records_in_treatment(case, row, active_only=True) if record.acute]
+    return _about_records(case, row, records) if records else None
+
+
+def _in_step_up(case: Case) -> bool:
+    treatment = case.regimen.table("schedule").rows[-1]
+    return case.call.course.treatment_doses not in treatment.range("treatment_doses")
+
+
+def recorded_as_caused(case: Case, row: Row) -> Finding | None:
+    """Is a grave reaction that the record attributes to the drug active?"""
+    records = [r for r in _records_in_treatment(case, row, active_only=True) if r.attributed]
+    return _about_records(case, row, records) if records else None
+
+
+def _hint(case: Case) -> CrsHint | None:
+    last = case.call.course.last_exposure
+    hours = int(case.regimen.numbers["inferred_crs_hours"])
+    return (
+        crs_hint(case.state, case.regimen, last.day, case.call.today - timedelta(days=hours // HOURS_A_DAY))
+        if last
+        else None
+    )
+
+
+def vital_signs_suggest(case: Case, row: Row) -> Finding | None:
+    """Do vital signs since the last dose suggest CRS where none is recorded since?"""
+    last, hint = case.call.course.last_exposure, _hint(case)
+    if last is None or hint is None:
+        return None
+    episodes = case.call.episodes(row.text("syndrome"))
+    if any(e.latest_onset is None or e.latest_onset.latest >= last.day.earliest for e in episodes):
+        return None
+    because = tuple(Because(reference=reference, shows=shown) for reference, shown in hint.findings)
+    found = f"Since {day_text(last.day)}: {listed(shown for _, shown in hint.findings)}."
+    return case.found(row, because=because, grade=str(hint.grade), found=found)
+
+
+def no_question_of_its_own(_case: Case, _row: Row) -> Finding | None:
+    """Rows that are fired by an unconfirmed stop, not asked themselves."""
+    return None
+
+
+STOP_QUESTIONS: Final[Mapping[str, Question]] = {
+    "grade ever": grade_ever,
+    "second episode": second_episode,
+    "new episode after": new_episode_after,
+    "not improved in time": not_improved_in_time,
+    "not improved at all in time": not_improved_at_all_in_time,
+    "grade ever in treatment": grade_ever_in_treatment,
+    "laboratory grade ever": laboratory_grade_ever,
+    "laboratory grade recurrent": laboratory_grade_recurrent,
+    "transaminase and bilirubin together": transaminase_and_bilirubin,
+}
+UNCONFIRMED: Final = "a stop rests on an unconfirmed record"
+HOLD_QUESTIONS: Final[Mapping[str, Question]] = {
+    UNCONFIRMED: no_question_of_its_own,
+    "active": active,
+    "active without a grade": active_without_a_grade,
+    "left open before the last dose": left_open,
+    "improvement in time not documented": improvement_not_documented,
+    "improvement in time not documented but treated since": improvement_not_documented_but_treated,
+    "vital signs suggest it": vital_signs_suggest,
+    "newest laboratory grade": newest_laboratory_grade,
+    "recorded as active": recorded_as_active,
+    "recorded as active and caused by the drug": recorded_as_caused,
+}
+
+
+def to_confirm(case: Case, stop: Finding) -> Finding:
+    """An unconfirmed stop as the critical hold that asks to confirm it."""
+    for row in case.regimen.table("hold").rows:
+        if row.text("question") == UNCONFIRMED and row.text("topic") == stop.row.text("topic"):
+            what = f"Recorded as unconfirmed: {stop.slots.get('found', '')}"
+            return Finding(row=row, slots=dict(stop.slots) | {"what": what}, because=stop.because, lines=stop.lines)
+    raise LookupError(f"no hold row confirms {stop.row.id}")
+
+
+def with_end_of_protection(case: Case, stop: Finding) -> Finding:
+    """A stop ends with contraception and breastfeeding until two months after the last dose."""
+    last = case.call.course.last_exposure
+    months = next(
+        (r.integer("after_months") for r in case.regimen.table("population").rows if r.has("after_months")), None
+    )
+    if last is None or months is None:
+        return stop
+    until = months_after(last.day.latest, months).isoformat()
+    line = case.line("after the end of treatment", until=until)
+    return Finding(row=stop.row, slots=stop.slots, because=stop.because, lines=(*stop.lines, line))
+
+
+def with_what_follows(case: Case, hold: Finding) -> Finding:
+    """A hold ends with what is due once it is lifted, and the last day before a restart."""
+    about = "after the hold" if case.position is not None else "after the hold without a position"
+    return Finding(row=hold.row, slots=hold.slots, because=hold.because, lines=(*hold.lines, case.line(about)))
+
+
+# --- resume ----------------------------------------------------------------------------------------------------
+
+
+def improved_and_not_treated_since(case: Case, row: Row) -> Finding | None:
+    """Did a grave neurotoxicity end in time, with this the first dose after it?"""
+    for episode in _graded(case, row):
+        in_time = not episode.is_active and episode.ended is not None and _improved_in_time(episode, row)
+        if in_time and not dose_after(episode, case.course):
+            return _about_episode(case, row, (episode,))
+    return None
+
+
+RESUME_QUESTIONS: Final[Mapping[str, Question]] = {"improved in time and no dose since": improved_and_not_treated_since}

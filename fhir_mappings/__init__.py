@@ -1,0 +1,1 @@
+"""FHIR resources in, clinical facts out. Knows no service, no rule and no threshold."""
