@@ -7,11 +7,11 @@ from typing import Final
 
 from cds_service.engine.advice import Because, Finding, Line
 from cds_service.engine.case import Call
-from cds_service.engine.grading import age_days, needs_range, newest, result_day, result_text
+from cds_service.engine.grading import age_days, refusals
 from cds_service.engine.monitoring import BLOOD_COUNT, LIVER_TESTS
 from cds_service.engine.words import day_text, listed, mg_text
 from cds_service.knowledge.regimen import Row
-from fhir_mappings.facts import Analyte, LabResult, Need, Reading, Unknown
+from fhir_mappings.facts import Analyte, Need, Reading, Unknown
 
 Question = Callable[[Call, Row], Finding | None]
 DRAFT: Final = "draft order"
@@ -77,24 +77,16 @@ def _has_recent(call: Call, analyte: Analyte, oldest: int) -> bool:
 
 
 def result_refused(call: Call, row: Row) -> Finding | None:
-    """Was the newest result of an analyte, or its range, refused, or can its grade not be told?"""
-    refused = [said for analyte in Analyte for said in _refusals(call, analyte)]
+    """After at least one dose: was a result refused that could have decided a stop or a hold?"""
+    if not call.course.doses:
+        return None
+    refused = [
+        said for name in row.texts("analytes") for said in refusals(call.state.labs, Analyte(name), call.regimen)
+    ]
     if not refused:
         return None
     because = tuple(Because(reference=result.reference, shows=why) for result, why in refused)
     return _found(call, row, listed(f"{r.analyte.value} of {day_text(r.day)} ({why})" for r, why in refused), because)
-
-
-def _refusals(call: Call, analyte: Analyte) -> list[tuple[LabResult, str]]:
-    own = [result for result in call.state.labs if result.analyte is analyte]
-    usable = newest(own, analyte)
-    since = result_day(usable) if usable is not None else None
-    refused = [(r, r.refused) for r in own if r.value is None and (since is None or result_day(r) >= since)]
-    if usable is not None and usable.range_refused:
-        refused.append((usable, usable.range_refused))
-    elif usable is not None and call.course.doses and needs_range(usable, call.regimen):
-        refused.append((usable, f"{result_text(usable)}, no reference range: no grade can be told"))
-    return refused
 
 
 def taken_from_orders(call: Call, row: Row) -> Finding | None:

@@ -100,6 +100,19 @@ def age_days(result: LabResult, today: date) -> int:
     return (today - result_day(result)).days
 
 
+def refusals(labs: Sequence[LabResult], analyte: Analyte, regimen: Regimen) -> list[tuple[LabResult, str]]:
+    """Results of an analyte that could not be used although nothing newer replaces them, each with the reason."""
+    own = [result for result in labs if result.analyte is analyte]
+    usable = newest(own, analyte)
+    since = result_day(usable) if usable is not None else date.min
+    refused = [(result, result.refused) for result in own if result.value is None and result_day(result) >= since]
+    if usable is not None and usable.range_refused:
+        refused.append((usable, usable.range_refused))
+    elif usable is not None and needs_range(usable, regimen):
+        refused.append((usable, f"{result_text(usable)}, no reference range: no grade can be told"))
+    return refused
+
+
 @dataclass(frozen=True, kw_only=True)
 class CrsHint:
     """What vital signs and supports suggest: the worst grade and the findings behind it."""

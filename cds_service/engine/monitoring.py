@@ -12,7 +12,7 @@ from cds_service.engine.advice import Because, Finding, Line
 from cds_service.engine.case import Case, dose_after, has_resolved_at
 from cds_service.engine.course import due_after, limit_day, schedule_row
 from cds_service.engine.episodes import Episode
-from cds_service.engine.grading import age_days, newest, result_text
+from cds_service.engine.grading import age_days, newest, refusals, result_text
 from cds_service.engine.history import DoseKind, GivenDose
 from cds_service.engine.step_up import onset_text
 from cds_service.engine.words import day_text, listed, record_text, shows
@@ -21,6 +21,7 @@ from fhir_mappings.facts import (
     Analyte,
     Companion,
     CompanionKind,
+    LabResult,
     NotRecorded,
     Route,
     Syndrome,
@@ -197,7 +198,15 @@ def _laboratory_lines(case: Case) -> list[Line]:
     missing = [a.value for a, r in results if r is None or age_days(r, case.call.today) > oldest]
     if missing and not case.call.course.doses and case.has_line("laboratory missing before the first dose"):
         lines.append(case.line("laboratory missing before the first dose", what=listed(missing)))
-    return lines
+    refused = [f"{r.analyte.value} of {day_text(r.day)} ({why})" for r, why in _refused_in_a_line(case)]
+    return lines + ([case.line("results not used", what=listed(refused))] if refused else [])
+
+
+def _refused_in_a_line(case: Case) -> list[tuple[LabResult, str]]:
+    """Refused results that decide no stop and no hold: before the first dose all, later the kidney's."""
+    warned = {n for row in case.regimen.table("record").rows if row.has("analytes") for n in row.texts("analytes")}
+    analytes = [a for a in Analyte if not case.call.course.doses or a.value not in warned]
+    return [said for analyte in analytes for said in refusals(case.state.labs, analyte, case.regimen)]
 
 
 def _next_lines(case: Case) -> list[Line]:
