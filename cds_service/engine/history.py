@@ -247,8 +247,8 @@ def _later_position(position: str, regimen: Regimen) -> bool:
     return position not in {"", first}
 
 
-def _missing_history(state: TreatmentState, regimen: Regimen, today: date) -> list[Doubt]:
-    """Signs of earlier doses although none is on record."""
+def _missing_history(state: TreatmentState, regimen: Regimen, today: date, retracted: frozenset[str]) -> list[Doubt]:
+    """Signs of earlier doses although none is on record. An order whose dose is recorded as not given is no sign."""
     doubts: list[Doubt] = []
     for order in state.orders:
         if order.in_draft_orders and _later_position(order.position_named, regimen):
@@ -258,7 +258,7 @@ def _missing_history(state: TreatmentState, regimen: Regimen, today: date) -> li
                 )
             )
         is_past = isinstance(order.day, When) and order.day.latest < today
-        if not order.in_draft_orders and order.status == "active" and is_past:
+        if not order.in_draft_orders and order.status == "active" and is_past and order.order not in retracted:
             doubts.append(
                 Doubt(
                     why=f"An active order has its day in the past ({day_text(order.day)}), but no dose is on record.",
@@ -332,7 +332,7 @@ def read_history(state: TreatmentState, regimen: Regimen, today: date) -> Histor
         uncertain.append(Doubt(why="No dose on record has a readable amount.", references=references))
         partial = []
     if not doses and not reading:
-        uncertain += _missing_history(state, regimen, today)
+        uncertain += _missing_history(state, regimen, today, retracted)
     later = _after(doses[-1], completed_orders, state, _names_of(exposed)) if doses and not reading else []
     later = [dose for dose in later if not any(_same_day(dose.day, known.day) for known in doses)]
     return History(

@@ -100,13 +100,14 @@ def _is_open(record: PregnancyRecord, case: Case) -> bool:
 
 def _standing(case: Case) -> list[PregnancyRecord]:
     """Records of pregnancy that no later end, status or negative test has closed."""
-    against = [r for r in case.state.pregnancy if r.finding in NOT_PREGNANT and isinstance(r.day, When)]
+    against = [r.day for r in case.state.pregnancy if r.finding in NOT_PREGNANT]
+    against += [r.day for r in case.state.feeding if r.finding is FeedingFinding.DELIVERY]
     return [
         record
         for record in case.state.pregnancy
         if record.finding in PREGNANT
         and _is_open(record, case)
-        and not any(_earliest(other.day) > _latest(record.day) for other in against)
+        and not any(_earliest(day) > _latest(record.day) for day in against)
     ]
 
 

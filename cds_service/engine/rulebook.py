@@ -7,7 +7,7 @@ that raises takes down only itself, and shows as `record/cannot-assess`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, TypeVar
@@ -26,7 +26,8 @@ from fhir_mappings.facts import NotRecorded, OrderedDose, TreatmentState, Unknow
 INDICATORS: Final = ("critical", "warning", "info")
 NOT_TO_BE_GIVEN: Final = frozenset({"cancelled", "stopped", "entered-in-error", "ended", "completed"})
 BESIDE_STOP: Final = frozenset({("pregnancy", "avoid"), ("lactation", "avoid")})
-TABLES: Final[Mapping[str, Mapping[str, object]]] = {
+CaseQuestion = Callable[[Case, Row], Finding | None]
+CASE_TABLES: Final[Mapping[str, Mapping[str, CaseQuestion]]] = {
     "dose": step_up.QUESTIONS,
     "stop": toxicity.STOP_QUESTIONS,
     "hold": toxicity.HOLD_QUESTIONS,
@@ -34,8 +35,8 @@ TABLES: Final[Mapping[str, Mapping[str, object]]] = {
     "premedication": monitoring.PREMEDICATION_QUESTIONS,
     "administration": monitoring.ADMINISTRATION_QUESTIONS,
     "population": populations.QUESTIONS,
-    "record": gaps.QUESTIONS,
 }
+HISTORY: Final = "HISTORY"
 _Asked = TypeVar("_Asked", Call, Case)
 
 
@@ -67,8 +68,9 @@ class Rulebook:
 
     def __init__(self, regimen: Regimen) -> None:
         self.regimen = regimen
-        for name, questions in TABLES.items():
+        for name, questions in CASE_TABLES.items():
             _refuse_unanswerable(regimen.table(name), questions)
+        _refuse_unanswerable(regimen.table("record"), gaps.QUESTIONS)
 
     def assess(
         self,
@@ -96,7 +98,7 @@ class Rulebook:
         orders = tuple(dict.fromkeys(o.order for o in drafts if selections is None or o.order in selections))
         advice += _record_advice(call, orders, log)
         return Assessment(
-            advice=tuple(sorted(_stand_in_said(call, advice), key=_rank)),
+            advice=tuple(sorted(_stand_in_said(call, advice, log), key=_rank)),
             fired=tuple(log.fired),
             silent=tuple(row_id for row_id in log.asked if row_id not in log.fired and row_id not in log.failed),
             as_of=call.today,
@@ -150,7 +152,7 @@ def _cases(call: Call, drafts: Sequence[OrderedDose], log: _Log) -> list[Case]:
         )
         return _in_turn(call, waiting)
     except Exception:  # the history itself raised: every rule about these orders failed with it
-        log.failed["HISTORY"] = None
+        log.failed[HISTORY] = None
         return []
 
 
@@ -206,8 +208,8 @@ def _projected(case: Case) -> GivenDose:
 
 
 def _collect(case: Case, table: str, log: _Log) -> list[Finding]:
-    questions = TABLES[table]
-    asked = (log.ask(questions[row.text("question")], case, row) for row in case.regimen.table(table).rows)  # type: ignore[arg-type]
+    questions = CASE_TABLES[table]
+    asked = (log.ask(questions[row.text("question")], case, row) for row in case.regimen.table(table).rows)
     return [finding for finding in asked if finding is not None]
 
 
@@ -336,10 +338,10 @@ def _record_advice(call: Call, orders: tuple[str, ...], log: _Log) -> list[Advic
     ]
 
 
-def _stand_in_said(call: Call, advice: Iterable[Advice]) -> list[Advice]:
+def _stand_in_said(call: Call, advice: Sequence[Advice], log: _Log) -> Sequence[Advice]:
     """Where doses were taken from orders, every card says so."""
-    if not call.history.stand_in:
-        return list(advice)
+    if HISTORY in log.failed or not call.history.stand_in:
+        return advice
     row = next(row for row in call.regimen.table("lines").rows if row.text("about") == "doses taken from orders")
     return [replace(one, lines=(Line(row=row, slots=one.slots), *one.lines)) for one in advice]
 
