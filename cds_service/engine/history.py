@@ -266,14 +266,15 @@ def _missing_history(state: TreatmentState, regimen: Regimen, today: date, retra
                 )
             )
     claims = [claim.reference for claim in state.claims]
-    claims += [
-        order.order
-        for order in state.orders
-        if order.is_claim and not order.in_draft_orders and order.status == "completed"
-    ]
     if claims:
         doubts.append(Doubt(why="A claim for the drug is on record, but no dose.", references=tuple(claims)))
     return doubts
+
+
+def _undated_stand_ins(orders: Sequence[OrderedDose]) -> list[Doubt]:
+    """Completed orders that would stand in for a dose but have no day: the dose is not known, and not absent."""
+    undated = tuple(order.order for order in orders if not isinstance(order.day, When))
+    return [Doubt(why="A completed order of the drug has no readable day.", references=undated)] if undated else []
 
 
 def _after(
@@ -331,6 +332,8 @@ def read_history(state: TreatmentState, regimen: Regimen, today: date) -> Histor
         references = tuple(reference for dose in doses for reference in dose.references)
         uncertain.append(Doubt(why="No dose on record has a readable amount.", references=references))
         partial = []
+    if not exposed and not reading:
+        uncertain += _undated_stand_ins(completed_orders)
     if not doses and not reading:
         uncertain += _missing_history(state, regimen, today, retracted)
     later = _after(doses[-1], completed_orders, state, _names_of(exposed)) if doses and not reading else []
