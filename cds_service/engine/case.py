@@ -179,6 +179,8 @@ class Case:
         """The slots that every sentence about this dose may use."""
         last, position = self.course.last_completed or self.course.last_exposure, self.position
         slots = {
+            "drug": self.regimen.drug,
+            "name": self.regimen.name,
             "day": day_text(self.on),
             "ordered": mg_text(self.ordered),
             "last_dose": mg_text(last.mg) if last else NOT_KNOWN,

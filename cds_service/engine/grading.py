@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
@@ -121,33 +121,33 @@ class CrsHint:
     findings: tuple[tuple[str, str], ...]
 
 
-def crs_hint(state: TreatmentState, regimen: Regimen, since: When | None, from_day: date) -> CrsHint | None:
-    """The ASTCT grade that signs after `since`, and not before `from_day`, suggest; None without any.
+def crs_hint(state: TreatmentState, regimen: Regimen, since: When, not_before: datetime) -> CrsHint | None:
+    """The ASTCT grade that signs after `since`, and not older than `not_before`, suggest; None without any.
 
     Never a diagnosis, and never above or below a clinician's grade.
     Source: ASTCT (Lee 2019), knowledge 4.1.
     """
     held: list[tuple[int, str, str]] = []
     for row in regimen.table("crs_grades").rows:
-        held += [(row.integer("grade"), reference, shown) for reference, shown in _signs(row, state, since, from_day)]
+        held += [(row.integer("grade"), reference, shown) for reference, shown in _signs(row, state, since, not_before)]
     if not held:
         return None
     found = dict.fromkeys((reference, shown) for _, reference, shown in held)
     return CrsHint(grade=max(grade for grade, _, _ in held), findings=tuple(found))
 
 
-def _signs(row: Row, state: TreatmentState, since: When | None, from_day: date) -> list[tuple[str, str]]:
+def _signs(row: Row, state: TreatmentState, since: When, not_before: datetime) -> list[tuple[str, str]]:
     sign = row.text("sign")
     if row.has("count_from"):
         kind = SupportKind(sign)
-        supports = [s for s in state.supports if s.kind is kind and _is_recent(s.at, since, from_day)]
+        supports = [s for s in state.supports if s.kind is kind and _is_recent(s.at, since, not_before)]
         names = {support.name.lower() for support in supports}
         enough = len(names) >= row.integer("count_from")
         return [(s.reference, f"{s.name} ({day_text(s.at)})") for s in supports] if enough else []
     return [
         (vital.reference, f"{sign} {vital.value.normalize():f} ({day_text(vital.at)})")
         for vital in state.vitals
-        if vital.vital.value == sign and _is_recent(vital.at, since, from_day) and _beyond(row, vital.value)
+        if vital.vital.value == sign and _is_recent(vital.at, since, not_before) and _beyond(row, vital.value)
     ]
 
 
@@ -159,14 +159,12 @@ def _beyond(row: Row, value: Decimal) -> bool:
     return value > row.number("above")
 
 
-def _is_recent(at: MaybeWhen, since: When | None, from_day: date) -> bool:
+def _is_recent(at: MaybeWhen, since: When, not_before: datetime) -> bool:
     """Whether a sign is of after the dose, and not too old; one without a day is taken as recent."""
     if not isinstance(at, When):
         return True
-    if at.latest < from_day:
+    if at.latest < not_before.date() or (at.instant is not None and at.instant < not_before):
         return False
-    if since is None:
-        return True
     if at.instant is not None and since.instant is not None:
         return at.instant > since.instant
     return at.latest >= since.earliest

@@ -26,7 +26,6 @@ from cds_service.knowledge.regimen import Row
 from fhir_mappings.facts import Analyte, Course, LabResult, Syndrome, ToxicityRecord, When
 
 Question = Callable[[Case, Row], Finding | None]
-HOURS_A_DAY: Final = 24
 CYTOPENIAS: Final = frozenset({Syndrome.NEUTROPENIA, Syndrome.THROMBOCYTOPENIA, Syndrome.ANAEMIA})
 
 
@@ -445,11 +444,7 @@ def recorded_as_caused(case: Case, row: Row) -> Finding | None:
 def _hint(case: Case) -> CrsHint | None:
     last = case.call.course.last_exposure
     hours = int(case.regimen.numbers["inferred_crs_hours"])
-    return (
-        crs_hint(case.state, case.regimen, last.day, case.call.today - timedelta(days=hours // HOURS_A_DAY))
-        if last
-        else None
-    )
+    return crs_hint(case.state, case.regimen, last.day, case.call.at - timedelta(hours=hours)) if last else None
 
 
 def vital_signs_suggest(case: Case, row: Row) -> Finding | None:
@@ -528,9 +523,9 @@ def with_what_follows(case: Case, hold: Finding) -> Finding:
 
 
 def improved_and_not_treated_since(case: Case, row: Row) -> Finding | None:
-    """Did a grave neurotoxicity end in time, with this the first dose after it?"""
+    """Did a grave neurotoxicity improve in time and end, with this the first dose after it?"""
     for episode in _graded(case, row):
-        in_time = not episode.is_active and episode.ended is not None and _improved_in_time(episode, row)
+        in_time = not episode.is_active and _improved_in_time(episode, row)
         if in_time and not dose_after(episode, case.course):
             return _about_episode(case, row, (episode,))
     return None

@@ -24,7 +24,6 @@ from fhir_mappings.facts import (
     Administration,
     Amount,
     Analyte,
-    Bound,
     CancerFinding,
     CancerRecord,
     Claim,
@@ -100,7 +99,9 @@ def mg(amount: str | None, **more: Any) -> Amount:
     return Amount(mg=None if amount is None else Decimal(amount), **more)
 
 
-def give(n: int | MaybeWhen, amount: str | None, status: str = "completed", *, ref: str = "", **more: Any) -> Administration:
+def give(
+    n: int | MaybeWhen, amount: str | None, status: str = "completed", *, ref: str = "", **more: Any
+) -> Administration:
     """A dose given on day n."""
     name = ref or f"a{n if isinstance(n, int) else 'x'}"
     return Administration(
@@ -118,7 +119,7 @@ def course(k: int, last: int, gap: int = 14) -> tuple[Administration, ...]:
     return (first, *(give(last - gap * (k - i), "10") for i in range(1, k + 1)))
 
 
-def order(amount: str | None | Amount = "10", n: int | MaybeWhen = 0, entry: int = 0, **more: Any) -> OrderedDose:
+def order(amount: str | Amount | None = "10", n: int | MaybeWhen = 0, entry: int = 0, **more: Any) -> OrderedDose:
     """A draft of the call: IV, over 60 minutes, on day n."""
     fields: dict[str, Any] = {
         "order": f"MedicationRequest/d{entry}",
@@ -133,7 +134,9 @@ def order(amount: str | None | Amount = "10", n: int | MaybeWhen = 0, entry: int
     return OrderedDose(**(fields | more))
 
 
-def on_record(status: str, n: int | MaybeWhen, amount: str | None = "10", *, ref: str = "r1", **more: Any) -> OrderedDose:
+def on_record(
+    status: str, n: int | MaybeWhen, amount: str | None = "10", *, ref: str = "r1", **more: Any
+) -> OrderedDose:
     """An order of the record, not of the call."""
     return order(amount, n, order=f"MedicationRequest/{ref}", in_draft_orders=False, entry=-1, status=status, **more)
 
@@ -223,7 +226,9 @@ def ice(score: int, n: int) -> ToxicityRecord:
 # --- results and signs -----------------------------------------------------------------------------------------
 
 
-def lab(analyte: Analyte, value: str | None, n: int | MaybeWhen = -2, upper: str | None = None, **more: Any) -> LabResult:
+def lab(
+    analyte: Analyte, value: str | None, n: int | MaybeWhen = -2, upper: str | None = None, **more: Any
+) -> LabResult:
     fields: dict[str, Any] = {
         "reference": f"Observation/{analyte.name.lower()}{n if isinstance(n, int) else ''}",
         "analyte": analyte,
@@ -256,9 +261,7 @@ def labs_but(*others: LabResult) -> tuple[LabResult, ...]:
 
 
 def sign(vital: Vital, value: str, n: int = 0, clock: str = "08:00") -> VitalSign:
-    return VitalSign(
-        reference=f"Observation/{vital.name.lower()}", vital=vital, at=day(n, clock), value=Decimal(value)
-    )
+    return VitalSign(reference=f"Observation/{vital.name.lower()}", vital=vital, at=day(n, clock), value=Decimal(value))
 
 
 def support(kind: SupportKind, name: str = "norepinephrine", n: int = 0) -> Support:
@@ -369,23 +372,33 @@ class Answer:
         assert found, f"{kind}: {self.kinds}"
         return found[0]
 
+    def extension(self, kind: str) -> wire.Advice:
+        """What the card says to programs."""
+        return extension_of(self.card(kind))
+
     def text(self, kind: str) -> str:
         """Summary and detail of a card, without the backslashes of its escaping."""
         card = self.card(kind)
         return f"{card.summary}\n{card.detail}".replace("\\", "")
 
     def rows(self, kind: str) -> tuple[str, ...]:
-        return tuple(self.card(kind).extension.advice.rows)
+        return tuple(self.extension(kind).rows)
 
     def expected(self, kind: str, entry: int = 0) -> tuple[str, str, str]:
         """Dose, position and due day that a card expects of a draft."""
-        found = [e for e in self.card(kind).extension.advice.expected if e.order == f"MedicationRequest/d{entry}"]
-        assert len(found) == 1, self.card(kind).extension.advice.expected
-        return found[0].dose, found[0].position, str(found[0].due_on)
+        expected = self.extension(kind).expected
+        found = [e for e in expected if e.order == f"MedicationRequest/d{entry}"]
+        assert len(found) == 1, expected
+        return str(found[0].dose), str(found[0].position), str(found[0].due_on)
+
+
+def extension_of(card: wire.Card) -> wire.Advice:
+    assert card.extension is not None
+    return card.extension.advice
 
 
 def kind_of(card: wire.Card) -> str:
-    advice = card.extension.advice
+    advice = extension_of(card)
     return f"{advice.topic}/{advice.action} {card.indicator}"
 
 

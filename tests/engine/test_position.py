@@ -36,9 +36,7 @@ def test_from_two_treatment_doses_on_the_cycle_counts_two_doses_each_and_14_days
     assert ask(order("10"), *course(k, -13)).expected("monitoring") == ("10 mg", position, iso(1))
 
 
-@pytest.mark.parametrize(
-    ("k", "last_day_before_a_restart"), [(0, 14), (1, 21), (2, 28), (3, 28), (4, 28), (9, 28)]
-)
+@pytest.mark.parametrize(("k", "last_day_before_a_restart"), [(0, 14), (1, 21), (2, 28), (3, 28), (4, 28), (9, 28)])
 def test_the_limit_is_14_days_after_1_mg_21_after_the_first_10_mg_and_28_later(
     k: int, last_day_before_a_restart: int
 ) -> None:
