@@ -1,0 +1,157 @@
+"""The services on offer, and one short function for each hook. The only place that reads the clock."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from cds_service import cards, wire
+from cds_service.engine.rulebook import Rulebook
+from cds_service.fhir_client import FhirClient
+from cds_service.patient_record import gather
+from cds_service.prefetch import templates_by_key
+from fhir_mappings import treatment_state
+from fhir_mappings.chart import Chart, Resource
+from fhir_mappings.medications import Recognition, recognise
+
+MEDICATION_ORDERS: Final = frozenset({"MedicationRequest", "MedicationOrder"})
+"""The draft orders that can be of a drug, in R4 and DSTU2; all others are none of this service's business."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What goes back, and what the log may say of it: ids of rows, and how many unknowns of which kind."""
+
+    response: wire.CdsResponse
+    rows: tuple[str, ...] = ()
+    unknowns: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """One entry of the discovery with the function that answers its calls."""
+
+    entry: wire.Service
+    answer: Callable[[wire.HookRequest], Answer]
+
+
+NOTHING_TO_SAY: Final = Answer(response=wire.CdsResponse(cards=()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderReview:
+    """Reviews draft orders of the drug against the patient's record, at the clock's reading in the clinic's zone."""
+
+    rulebook: Rulebook
+    fhir: FhirClient
+    zone: ZoneInfo
+    clock: Callable[[], datetime]
+
+    def order_sign(self, call: wire.HookRequest) -> Answer:
+        """What is to be said before these orders are signed?"""
+        return self._review(call, details_may_be_missing=False)
+
+    def order_select(self, call: wire.HookRequest) -> Answer:
+        """What is to be said of the selected orders while they are being filled in?"""
+        return self._review(call, details_may_be_missing=True)
+
+    def _review(self, call: wire.HookRequest, *, details_may_be_missing: bool) -> Answer:
+        if not may_order_the_drug(call, details_may_be_missing=details_may_be_missing):
+            return NOTHING_TO_SAY
+        at = self.clock().astimezone(self.zone)
+        state = treatment_state.read(self._chart(call), zone=self.zone, at=at)
+        assessment = self.rulebook.assess(
+            state,
+            at=at,
+            zone=self.zone,
+            selections=call.context.selected(),
+            details_may_be_missing=details_may_be_missing,
+        )
+        return Answer(
+            response=wire.CdsResponse(cards=cards.render(assessment, hook_instance=call.hook_instance)),
+            rows=assessment.fired,
+            unknowns=Counter(unknown.what for unknown in state.unknowns),
+        )
+
+    def _chart(self, call: wire.HookRequest) -> Chart:
+        """Raises: NothingReadable where none of the needed data can be had."""
+        token = call.fhir_authorization.access_token.get_secret_value() if call.fhir_authorization else None
+        return gather(
+            patient_id=call.context.patient_id,
+            draft_orders={"entry": list(call.context.draft_orders.entry)},
+            selections=call.context.selected(),
+            prefetch=call.prefetch,
+            reader=self.fhir.reader(call.fhir_server, token),
+        )
+
+
+def may_order_the_drug(call: wire.HookRequest, *, details_may_be_missing: bool) -> bool:
+    """Whether a draft is of the drug, or cannot be told not to be. False answers the call without any reading.
+
+    While an order is being filled in, a draft without a medication yet is not of the drug.
+    """
+    of_no_concern = {Recognition.OTHER, Recognition.NONE} if details_may_be_missing else {Recognition.OTHER}
+    drafts = [entry.get("resource") if isinstance(entry, dict) else None for entry in call.context.draft_orders.entry]
+    in_bundle = {
+        f"Medication/{d.get('id')}": d for d in drafts if isinstance(d, dict) and d.get("resourceType") == "Medication"
+    }
+    return any(_recognised(draft, in_bundle) not in of_no_concern for draft in drafts)
+
+
+def _recognised(draft: object, medications: Mapping[str, Resource]) -> Recognition:
+    if not isinstance(draft, dict) or not isinstance(draft.get("resourceType"), str):
+        return Recognition.UNREADABLE
+    return recognise(draft, medications) if draft["resourceType"] in MEDICATION_ORDERS else Recognition.OTHER
+
+
+def offers(review: OrderReview) -> tuple[Offer, ...]:
+    """The catalogue, in the order in which discovery lists it."""
+    prefetch = dict(templates_by_key())
+    needs = (
+        "Prefetch or read access for Patient, Condition, MedicationRequest, MedicationAdministration, Observation, "
+        "Procedure, AdverseEvent and AllergyIntolerance. Without given doses, orders and conditions the call gets 412."
+    )
+    return (
+        Offer(
+            entry=wire.Service(
+                hook="order-sign",
+                id="tarlatamab-order-sign",
+                title="Tarlatamab: check before signing",
+                description=(
+                    "Checks an order for tarlatamab against the step-up schedule, delays, CRS and neurotoxicity, "
+                    "monitoring and premedication, pregnancy, contraception and lactation."
+                ),
+                prefetch=prefetch,
+                usage_requirements=needs,
+            ),
+            answer=review.order_sign,
+        ),
+        Offer(
+            entry=wire.Service(
+                hook="order-select",
+                id="tarlatamab-order-select",
+                title="Tarlatamab: check while ordering",
+                description=(
+                    "Says early what stands against tarlatamab for this patient, and which dose is due on which day."
+                ),
+                prefetch=prefetch,
+                usage_requirements=needs,
+            ),
+            answer=review.order_select,
+        ),
+    )
+
+
+def clock(fixed: datetime | None) -> Callable[[], datetime]:
+    """The clinical clock: `fixed` (`CDS_NOW`), or the machine's."""
+    return (lambda: fixed) if fixed is not None else (lambda: datetime.now(UTC))
+
+
+def milliseconds() -> float:
+    """A monotonic reading, for durations."""
+    return time.perf_counter() * 1000
