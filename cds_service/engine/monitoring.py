@@ -22,7 +22,6 @@ from fhir_mappings.facts import (
     Companion,
     CompanionKind,
     LabResult,
-    NotRecorded,
     Route,
     Syndrome,
     When,
@@ -364,11 +363,19 @@ ADMINISTRATION_QUESTIONS: Final[Mapping[str, Question]] = {
 }
 
 
+def _saline_without_duration(case: Case) -> bool:
+    """Whether saline is ordered for a dose that needs it, and none of it says over how long."""
+    needing = [r for r in case.regimen.table("premedication").rows if r.has("litres") and _needs_premedication(case, r)]
+    serving = [c for c in _companions(case, CompanionKind.SALINE) if _serves(c, case)]
+    return bool(needing and serving) and not any(isinstance(c.minutes, Decimal) for c in serving)
+
+
 def _administration_lines(case: Case) -> list[Line]:
     """What the order leaves open: said, not warned of."""
     open_points = {
         "route is not intravenous": case.order.route is Route.NOT_GIVEN,
-        "duration is another": case.order.minutes is NotRecorded,
+        "duration is another": not isinstance(case.order.minutes, Decimal),
+        "saline runs too fast or too slow": _saline_without_duration(case),
     }
     rows = case.regimen.table("administration").rows
     return [Line(row=row, slots=case.slots) for row in rows if open_points.get(row.text("question"), False)]

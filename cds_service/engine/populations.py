@@ -107,16 +107,16 @@ def _standing(case: Case) -> list[PregnancyRecord]:
         for record in case.state.pregnancy
         if record.finding in PREGNANT
         and _is_open(record, case)
-        and not any(_earliest(day) > _latest(record.day) for day in against)
+        and not (isinstance(record.day, When) and any(_earliest(day) > record.day.latest for day in against))
     ]
 
 
 def _is_contradicted(record: PregnancyRecord, case: Case) -> bool:
-    """A negative finding of the same day, or one without a day, beside it."""
-    return any(
-        other.finding in NOT_PREGNANT and (not isinstance(other.day, When) or _latest(other.day) == _latest(record.day))
-        for other in case.state.pregnancy
-    )
+    """A negative finding of the same day beside it, or one where either has no day: which is later cannot be told."""
+    against = [other.day for other in case.state.pregnancy if other.finding in NOT_PREGNANT]
+    if not isinstance(record.day, When):
+        return bool(against)
+    return any(not isinstance(day, When) or day.latest == record.day.latest for day in against)
 
 
 def _is_recent(record: PregnancyRecord, case: Case, days: int) -> bool:

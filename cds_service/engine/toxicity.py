@@ -148,8 +148,8 @@ def _is_late(episode: Episode, row: Row, today: date, improved: When | None) -> 
 
 
 def _is_open_question(episode: Episode) -> bool:
-    """Resolved on an unknown day, or without an outcome: whether it improved in time is asked, not assumed."""
-    resolved_sometime = episode.state is State.RESOLVED and episode.ended is None
+    """Begun or resolved on an unknown day, or without an outcome: whether it improved in time is asked, not assumed."""
+    resolved_sometime = episode.state is State.RESOLVED and (episode.ended is None or episode.onset is None)
     return resolved_sometime or episode.state is State.OUTCOME_MISSING
 
 
@@ -378,7 +378,7 @@ def _worse_signs(case: Case, episode: Episode) -> list[tuple[Line, tuple[Because
     if episode.syndrome is not Syndrome.CRS or episode.grade is None:
         return []
     hint = _hint(case)
-    if hint is None or hint.grade <= episode.grade:
+    if hint is None or hint.grade <= episode.grade or not case.has_line("vital signs worse than the grade"):
         return []
     what = listed(shown for _, shown in hint.findings)
     because = tuple(Because(reference=reference, shows=shown) for reference, shown in hint.findings)

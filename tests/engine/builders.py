@@ -114,7 +114,7 @@ def gives(*doses: tuple[int, str]) -> tuple[Administration, ...]:
 
 
 def course(k: int, last: int, gap: int = 14) -> tuple[Administration, ...]:
-    """1 mg and then k doses of 10 mg, the last of them (or the 1 mg) on day `last`, each `gap` days after the one before."""
+    """1 mg and then k doses of 10 mg, `gap` days apart, the last dose on day `last`."""
     first = give(last - gap * k, "1")
     return (first, *(give(last - gap * (k - i), "10") for i in range(1, k + 1)))
 

@@ -1,4 +1,4 @@
-"""clinical-rules "Decision for one order": rows 3 to 11, what stands beside them, and the several drafts of one call."""
+"""clinical-rules "Decision for one order": rows 3 to 11, what stands beside them, several drafts of one call."""
 
 from __future__ import annotations
 
