@@ -16,7 +16,8 @@ class Chart:
     """The resources of one patient, sorted by nothing: an Observation counts under whatever key it came.
 
     `draft_orders` are the entries of `context.draftOrders` in their order, the patient's only.
-    `resources` are those of prefetch and FHIR server, the same `Type/id` once, of this patient only (Medication has no subject).
+    `resources` are those of prefetch and FHIR server, the same `Type/id` once, of this patient only (Medication has no
+    subject).
     `medications` maps `Medication/id` to a Medication from the draft Bundle, the prefetch or a read.
     `selections` are the `Type/id` that cards may be about; None means all drafts (order-sign).
     `unknowns` are entries that are no resource, or could not be attributed or fetched.

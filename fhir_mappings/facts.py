@@ -93,12 +93,13 @@ class OrderedDose:
     `order` is `Type/id` as received. `part` counts the doses of one order from 0 (by `sequence`, then
     event time). `entry` is the place in `draftOrders`, or -1 for an order of the record. `in_draft_orders`
     orders get cards. `day` is D0: for an order of `draftOrders` never before today; NotRecorded where the
-    order says none (D0 is then today); Unknown where it is there and unreadable. `day_note` says what was assumed ("planned day 2026-01-02 is past: taken as
-    today"), "" if nothing. `status` is the FHIR code in lower case, "" if missing.
+    order says none (D0 is then today); Unknown where it is there and unreadable. `day_note` says what was assumed
+    ("planned day 2026-01-02 is past: taken as today"), "" if nothing. `status` is the FHIR code in lower
+    case, "" if missing.
     `position_named` is a position found in text ("C4D1"), "" if none.
     `minutes` is the infusion duration. `route_recorded` is the route as received.
-    `status_reason` is the text of statusReason; `stopped_for_toxicity` is True when an ended order (stopped, cancelled, ended,
-    on-hold) gives a toxicity, an adverse reaction, CRS, ICANS and the like as its reason.
+    `status_reason` is the text of statusReason; `stopped_for_toxicity` is True when an ended order (stopped, cancelled,
+    ended, on-hold) gives a toxicity, an adverse reaction, CRS, ICANS and the like as its reason.
     `is_claim` is True when the order is coded as a billing claim of the drug.
     """
 
@@ -172,6 +173,7 @@ class Companion:
     litres: Decimal | None = None
     minutes: Decimal | NotRecordedType | Unknown = NotRecorded
     recorded: str = ""
+    bag_of: str = ""
 
 
 class Syndrome(Enum):
@@ -218,9 +220,10 @@ class Grade:
 class Course(Enum):
     """Whether the record calls the toxicity over.
 
-    OPEN: clinicalStatus active, recurrence, relapse, or missing, and no abatement by now; AdverseEvent outcome ongoing or
-    recovering. RESOLVED: inactive, remission, resolved, or abated; AdverseEvent outcome resolved or with sequelae.
-    OUTCOME_MISSING: an AdverseEvent without outcome and without resolved date, or of outcome unknown. POINT: an Observation, which knows only its day. FATAL: outcome fatal.
+    OPEN: clinicalStatus active, recurrence, relapse, or missing, and no abatement by now; AdverseEvent outcome ongoing
+    or recovering. RESOLVED: inactive, remission, resolved, or abated; AdverseEvent outcome resolved or with sequelae.
+    OUTCOME_MISSING: an AdverseEvent without outcome and without resolved date, or of outcome unknown. POINT: an
+    Observation, which knows only its day. FATAL: outcome fatal.
     """
 
     OPEN = "open"
@@ -234,10 +237,13 @@ class Course(Enum):
 class ToxicityRecord:
     """One Condition, AdverseEvent or Observation that names a toxicity. Refuted and entered-in-error ones are dropped.
 
-    `grade` is NotRecorded when none is found anywhere. `end` is abatement or the resolved date (NotRecorded when unknown).
-    `confirmed` is False for verificationStatus unconfirmed, provisional or differential, and AdverseEvent actuality potential.
+    `grade` is NotRecorded when none is found anywhere. `end` is abatement or the resolved date,
+    NotRecorded when unknown.
+    `confirmed` is False for verificationStatus unconfirmed, provisional or differential, and AdverseEvent actuality
+    potential.
     `from_text` is True when the syndrome or the grade was found only in text.
-    `attributed` is True when the record names the drug as its cause, False when it names only another drug or cause, None when neither.
+    `attributed` is True when the record names the drug as its cause, False when it names only another drug or cause,
+    None when neither.
     `acute` is False only for records worded as chronic, latent, historical or carrier states.
     `ice_score` is set on ICE observations (0 to 10); their `grade` is NotRecorded: the engine grades them.
     """
@@ -288,7 +294,8 @@ class LabResult:
     """A usable laboratory result in the analyte's unit (beside each Analyte). Cancelled and erroneous ones are dropped.
 
     `value` is None when the result is there but refused: `refused` says why (unit missing, implausible, no number).
-    `upper_normal` is the result's own range, converted by its own unit; None without one (`range_refused` says why it was refused).
+    `upper_normal` is the result's own range, converted by its own unit; None without one (`range_refused` says why it
+    was refused).
     """
 
     reference: str
@@ -327,7 +334,7 @@ class SupportKind(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Support:
-    """A circulatory or breathing support on record and not ended before `at`: a pressor being given, a device, a procedure."""
+    """A circulatory or breathing support on record and not ended before now: a pressor, a device, a procedure."""
 
     reference: str
     kind: SupportKind

@@ -1,0 +1,148 @@
+"""Which medication a resource is about, wherever it says so, and whether that is the drug of this service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from fhir_mappings.chart import Resource
+from fhir_mappings.elements import all_texts, codings, contained, objects, part, reference, words
+from fhir_mappings.terminology import Concept, ValueSet, normalised, value_set
+from fhir_mappings.wording import clauses, says
+
+_INLINE: Final = ("medicationCodeableConcept", "medicationReference", "medication")
+_DEEPEST_INGREDIENT: Final = 3
+
+
+class Recognition(Enum):
+    """Whether a resource is about the drug. NONE: it states no medication at all."""
+
+    DRUG = "drug"
+    OTHER = "other"
+    UNREADABLE = "unreadable"
+    NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Medication:
+    """What a resource says of its medication: the concepts found (product, ingredients) and the names in them.
+
+    `is_stated` is False when it names none at all; `definition` is the Medication resource, if there is one.
+    """
+
+    concepts: tuple[Any, ...] = ()
+    names: tuple[str, ...] = ()
+    is_stated: bool = False
+    definition: Resource | None = None
+
+
+def medication_of(resource: Resource, medications: Mapping[str, Resource]) -> Medication:
+    """The medication of an order or administration: inline, contained, in the Bundle, fetched, or its ingredients."""
+    stated = [resource[name] for name in _INLINE if resource.get(name) is not None]
+    concepts: list[Any] = []
+    names: list[str] = []
+    definition: Resource | None = None
+    for value in stated:
+        found = _definition(resource, value, medications)
+        definition = definition or found
+        names += [words(entry.get("display")) for entry in objects(value)]
+        concepts += [value, part(value, "concept"), *(_of_definition(found, medications) if found else ())]
+    names += [text for concept in concepts for text in all_texts(concept)]
+    return Medication(
+        concepts=tuple(concepts),
+        names=tuple(dict.fromkeys(name for name in names if normalised(name))),
+        is_stated=bool(stated),
+        definition=definition,
+    )
+
+
+def _definition(resource: Resource, value: Any, medications: Mapping[str, Resource]) -> Resource | None:
+    pointer = reference(value) or reference(part(value, "reference"))
+    if pointer.startswith("#"):
+        return contained(resource, pointer)
+    found = medications.get(pointer) if pointer else None
+    return found if isinstance(found, Mapping) else None
+
+
+def _of_definition(definition: Resource, medications: Mapping[str, Resource], depth: int = 0) -> Iterator[Any]:
+    yield definition.get("code")
+    for ingredient in objects(definition.get("ingredient")):
+        yield ingredient.get("itemCodeableConcept")
+        yield part(ingredient, "item", "concept")
+        item = ingredient.get("itemReference")
+        inner = _definition(definition, item, medications)
+        yield [words(part(item, "display"))]
+        if inner is not None and depth < _DEEPEST_INGREDIENT:
+            yield from _of_definition(inner, medications, depth + 1)
+
+
+def known_as(medication: Medication, known: ValueSet) -> Concept | None:
+    """What the medication is in this value set: by code, else by a name in its texts."""
+    for concept in medication.concepts:
+        for coding in codings(concept):
+            if coding.code and (found := known.coded(coding.system, coding.code)) is not None:
+                return found
+    return next((m.concept for name in medication.names for m in known.mentions(normalised(name))), None)
+
+
+def kind_of(medication: Medication) -> Recognition:
+    """Whether a medication is the drug.
+
+    A name that is another's decides OTHER; so does a bare code of a system whose codes of the drug are all known.
+    A bare code of another system (RxNorm, local) could be the drug's: UNREADABLE.
+    Source: clinical rules, Given doses 7.
+    """
+    if not medication.is_stated:
+        return Recognition.NONE
+    if _is_drug(medication):
+        return Recognition.DRUG
+    if medication.names:
+        return Recognition.OTHER
+    drug, others = value_set("tarlatamab"), (value_set("premedication"), value_set("other-drugs"))
+    every = [coding for concept in medication.concepts for coding in codings(concept) if coding.code]
+    if any(drug.knows(coding.system) for coding in every):
+        return Recognition.OTHER
+    if any(known.coded(coding.system, coding.code) for known in others for coding in every):
+        return Recognition.OTHER
+    return Recognition.UNREADABLE
+
+
+def _is_drug(medication: Medication) -> bool:
+    drug = value_set("tarlatamab", "drug", "claim")
+    by_code = (drug.coded(c.system, c.code) for concept in medication.concepts for c in codings(concept) if c.code)
+    return any(by_code) or any(names_the_drug(name) for name in medication.names)
+
+
+def names_the_drug(text: str) -> bool:
+    """Whether a text names the drug as its subject; not where it follows another drug's name as that one's purpose."""
+    drug = value_set("tarlatamab", "drug")
+    for clause in clauses(text):
+        for mention in drug.mentions(clause):
+            if not _is_purpose(clause[: mention.start]):
+                return True
+    return False
+
+
+def mentions_the_drug(text: str) -> bool:
+    """Whether a text names the drug at all."""
+    return bool(value_set("tarlatamab", "drug").mentions(normalised(text)))
+
+
+def _is_purpose(before: str) -> bool:
+    """ "dexamethasone before tarlatamab" is an order for dexamethasone."""
+    names_another = value_set("premedication").mentions(before) or value_set("other-drugs").mentions(before)
+    return bool(names_another) and says(before, "purpose")
+
+
+def is_claim(medication: Medication) -> bool:
+    """Whether the drug is coded as a billing claim and by no other code of it."""
+    known = value_set("tarlatamab", "drug", "claim")
+    found = {
+        concept.meaning
+        for value in medication.concepts
+        for coding in codings(value)
+        if coding.code and (concept := known.coded(coding.system, coding.code)) is not None
+    }
+    return found == {"claim"}

@@ -1,0 +1,231 @@
+"""FHIR data types as they come: dates with their precision, quantities with their unit, concepts, references.
+
+Nothing here raises on what it is given. What is absent is `NotRecorded`; what is there and unreadable is `Unknown`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from fhir_mappings.chart import Resource
+from fhir_mappings.facts import Unknown
+from fhir_mappings.terminology import Concept, Mention, ValueSet, normalised, system_uri
+
+_EMPTY: Final[Mapping[str, Any]] = {}
+_LONGEST_TEXT: Final = 4000
+_LARGEST_EXPONENT: Final = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clinic:
+    """Where and when the record is read, and whose it is. `at` is in the clinic's zone."""
+
+    zone: ZoneInfo
+    at: datetime
+    patient_id: str
+
+    @property
+    def today(self) -> date:
+        return self.at.date()
+
+
+# --- shapes -----------------------------------------------------------------------------------------------------------
+
+
+def words(value: Any) -> str:
+    """A text, "" for anything else. Very long ones are cut."""
+    return value[:_LONGEST_TEXT].strip() if isinstance(value, str) else ""
+
+
+def items(value: Any) -> tuple[Any, ...]:
+    """The entries of a list; a single value where a list is expected is its only entry."""
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def objects(value: Any) -> tuple[Mapping[str, Any], ...]:
+    """The objects among the entries."""
+    return tuple(entry for entry in items(value) if isinstance(entry, Mapping))
+
+
+def part(value: Any, *path: str) -> Any:
+    """What stands at this path, an array taken at its first object; None where it does not lead."""
+    for name in path:
+        found = objects(value)
+        if not found:
+            return None
+        value = found[0].get(name)
+    return value
+
+
+def code_of(value: Any) -> str:
+    """A FHIR code in lower case, also where it comes as a CodeableConcept; "" if missing."""
+    if isinstance(value, str):
+        return value.strip().lower()
+    for coding in codings(value):
+        if coding.code:
+            return coding.code.lower()
+    return words(part(value, "text")).lower()
+
+
+def number(value: Any) -> Decimal | None:
+    """A finite number of readable size, also where it comes as a text; None otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+        return None
+    if isinstance(value, int) and value.bit_length() > 64:  # a longer one costs time to write out
+        return None
+    try:
+        found = value if isinstance(value, Decimal) else Decimal(str(value)[:40].strip())
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() and abs(found.adjusted()) <= _LARGEST_EXPONENT else None
+
+
+def reference_of(resource: Resource) -> str:
+    """`Type/id` of a resource, "" where it has none."""
+    kind, identity = words(resource.get("resourceType")), words(resource.get("id"))
+    return f"{kind}/{identity}" if kind and identity else ""
+
+
+def unreadable(resource: Resource, why: str, *, foreign: bool = False) -> Unknown:
+    """The Unknown of a resource, naming its type and place."""
+    kind = words(resource.get("resourceType")) or "resource"
+    return Unknown(what=kind, why=why, reference=reference_of(resource), foreign=foreign)
+
+
+def identifiers(resource: Resource) -> frozenset[str]:
+    """`system|value` of each identifier that has a value."""
+    found = ((words(i.get("system")), words(i.get("value"))) for i in objects(resource.get("identifier")))
+    return frozenset(f"{system}|{value}" for system, value in found if value)
+
+
+# --- references -------------------------------------------------------------------------------------------------------
+
+_RELATIVE: Final = re.compile(r"(?:^|/)([A-Z][A-Za-z]{2,63})/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]*)?/?$")
+
+
+def reference(value: Any) -> str:
+    """A Reference as `Type/id`, absolute or relative; `#id` and `urn:` as they are; "" where it points nowhere."""
+    text = value.strip() if isinstance(value, str) else words(part(value, "reference"))
+    if text.startswith(("#", "urn:")):
+        return text
+    found = _RELATIVE.search(text)
+    return f"{found[1]}/{found[2]}" if found else ""
+
+
+def contained(resource: Resource, pointer: str) -> Resource | None:
+    """The contained resource that `#id` points to."""
+    for inner in objects(resource.get("contained")):
+        if words(inner.get("id")).lstrip("#") == pointer[1:]:
+            return inner
+    return None
+
+
+def belongs_elsewhere(resource: Resource, clinic: Clinic) -> Unknown | None:
+    """The Unknown of a resource whose subject is not this patient; None if it is, or if it names no subject."""
+    for name in ("subject", "patient"):
+        value = resource.get(name)
+        text = value if isinstance(value, str) else part(value, "reference")
+        if text is None or text == "":
+            continue
+        pointer = reference(text) if isinstance(text, str) else ""
+        if pointer == f"Patient/{clinic.patient_id}":
+            continue
+        if re.match(r"[A-Z]", pointer):
+            return unreadable(resource, "it belongs to another patient and was not used", foreign=True)
+        return unreadable(resource, "it could not be told whose it is, and it was not used")
+    return None
+
+
+# --- concepts ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coding:
+    system: str
+    code: str
+    display: str
+
+
+def codings(value: Any) -> tuple[Coding, ...]:
+    """The codings of a CodeableConcept, of a list of them, or of a bare Coding."""
+    found: list[Coding] = []
+    for concept in objects(value):
+        inner = objects(concept.get("coding")) or ((concept,) if "code" in concept or "display" in concept else ())
+        found.extend(
+            Coding(
+                system=system_uri(words(coding.get("system"))),
+                code=words(coding.get("code")),
+                display=words(coding.get("display")),
+            )
+            for coding in inner
+        )
+    return tuple(found)
+
+
+def own_texts(value: Any) -> tuple[str, ...]:
+    """What a concept says in words of its own: text, a plain string, and the display of a coding without a code."""
+    found = [words(entry) for entry in items(value) if isinstance(entry, str)]
+    found += [words(concept.get("text")) for concept in objects(value)]
+    found += [coding.display for coding in codings(value) if not coding.code]
+    return tuple(text for text in found if text)
+
+
+def all_texts(value: Any) -> tuple[str, ...]:
+    """`own_texts`, and the displays of codes."""
+    displays = (coding.display for coding in codings(value) if coding.code and coding.display)
+    return tuple(dict.fromkeys((*own_texts(value), *displays)))
+
+
+def coded(value: Any, known: ValueSet) -> Concept | None:
+    """The first coding of the concept that the value set knows."""
+    for coding in codings(value):
+        if coding.code and (found := known.coded(coding.system, coding.code)) is not None:
+            return found
+    return None
+
+
+Texts = Callable[[Any], tuple[str, ...]]
+
+
+def mentioned(value: Any, known: ValueSet, texts: Texts = own_texts) -> Iterator[Mention]:
+    """The terms of the value set in the concept's texts."""
+    for text in texts(value):
+        yield from known.mentions(normalised(text))
+
+
+def meaning(value: Any, known: ValueSet, texts: Texts = own_texts) -> str:
+    """What a concept means in this value set: by code, else by the first term in its texts; "" if nothing."""
+    found = coded(value, known)
+    if found is not None:
+        return found.meaning
+    return next((mention.concept.meaning for mention in mentioned(value, known, texts)), "")
+
+
+def extensions(element: Any, *ends: str) -> tuple[Mapping[str, Any], ...]:
+    """The extensions of an element whose URL ends in one of these segments."""
+    return tuple(
+        found
+        for found in objects(part(element, "extension"))
+        if words(found.get("url")).rstrip("/").rpartition("/")[2] in ends
+    )
+
+
+def extension_value(extension: Mapping[str, Any]) -> Any:
+    """The value of an extension, of whatever type."""
+    return next((value for name, value in extension.items() if name.startswith("value")), None)
+
+
+def texts_of_notes(resource: Resource) -> tuple[str, ...]:
+    """The annotations of a resource."""
+    found = [
+        words(entry) if isinstance(entry, str) else words(part(entry, "text")) for entry in items(resource.get("note"))
+    ]
+    return tuple(text for text in found if text)

@@ -1,0 +1,180 @@
+"""MedicationRequest and MedicationOrder → ordered doses of the drug."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from fhir_mappings.amounts import amount_of, texts_of
+from fhir_mappings.chart import Resource
+from fhir_mappings.dates import first_when
+from fhir_mappings.dosage import litres_in, minutes_of, route_of
+from fhir_mappings.drugs import Medication, Recognition, is_claim, kind_of, medication_of
+from fhir_mappings.elements import (
+    Clinic,
+    all_texts,
+    code_of,
+    coded,
+    identifiers,
+    items,
+    number,
+    objects,
+    part,
+    reference,
+    reference_of,
+    texts_of_notes,
+    words,
+)
+from fhir_mappings.facts import OrderedDose
+from fhir_mappings.planned_day import planned_days
+from fhir_mappings.terminology import value_set
+from fhir_mappings.wording import affirmed
+
+__all__ = ["Recognition", "dosages_of", "medication_reference", "ordered_doses", "recognise"]
+
+_ENDED: Final = ("stopped", "cancelled", "ended", "on-hold")
+
+
+def recognise(resource: Resource, medications: Mapping[str, Resource]) -> Recognition:
+    """Whether a MedicationRequest, MedicationOrder or MedicationAdministration is for the drug.
+
+    UNREADABLE: a medication is stated but neither its code nor a name says which.
+    Source: clinical rules, Given doses 7.
+    """
+    return kind_of(medication_of(resource, medications))
+
+
+def medication_reference(resource: Resource) -> str | None:
+    """The `Medication/id` to fetch to know the medication; None where it is inline, contained or not named so."""
+    if objects(resource.get("medicationCodeableConcept")):
+        return None
+    for name in ("medicationReference", "medication"):
+        value = resource.get(name)
+        pointer = reference(value) or reference(part(value, "reference"))
+        if pointer.startswith("Medication/"):
+            return pointer
+    return None
+
+
+def ordered_doses(
+    order: Resource, medication: Medication, clinic: Clinic, *, entry: int = -1
+) -> tuple[OrderedDose, ...]:
+    """The doses of one order of the drug: each dosage by `sequence`, each of its event times.
+
+    `entry` is the place in draftOrders; -1 for an order of the record.
+    Source: clinical rules, Days 2, Given doses 8, Several drafts.
+    """
+    notes = texts_of_notes(order)
+    doses: list[OrderedDose] = []
+    dosages = dosages_of(order)
+    common = _common(order, medication, clinic, entry)
+    for dosage, instructions in dosages:
+        amount = amount_of(dosage, notes, medication.names, part(order, "dispenseRequest", "quantity"))
+        litres = litres_in(dosage)
+        minutes = minutes_of(dosage, instructions, mg=amount.mg, litres=_bag_litres() if litres is None else litres)
+        route, route_recorded = route_of(dosage, instructions)
+        position = _position((*texts_of(dosage), *instructions)) or _position_of_order(order, medication, len(dosages))
+        for planned in planned_days(order, dosage, clinic, is_draft=entry >= 0):
+            doses.append(
+                OrderedDose(
+                    part=len(doses),
+                    day=planned.day,
+                    day_note=planned.note,
+                    amount=amount,
+                    route=route,
+                    route_recorded=route_recorded,
+                    minutes=minutes,
+                    position_named=position,
+                    **common,
+                )
+            )
+    return tuple(doses)
+
+
+def _common(order: Resource, medication: Medication, clinic: Clinic, entry: int) -> dict[str, Any]:
+    """What all doses of an order share."""
+    status = code_of(order.get("status"))
+    reason = order.get("statusReason") or order.get("reasonEnded")
+    return {
+        "order": reference_of(order),
+        "entry": entry,
+        "in_draft_orders": entry >= 0,
+        "status": status,
+        "intent": code_of(order.get("intent")),
+        "authored": first_when(order, clinic.zone, "authoredOn", "dateWritten"),
+        "status_reason": next(iter(all_texts(reason)), ""),
+        "stopped_for_toxicity": status in _ENDED and _names_toxicity(reason, texts_of_notes(order)),
+        "is_claim": is_claim(medication),
+        "identifiers": identifiers(order),
+    }
+
+
+def _names_toxicity(reason: Any, notes: tuple[str, ...]) -> bool:
+    known = value_set("wording", "toxicity-reason")
+    return coded(reason, known) is not None or bool(affirmed((*all_texts(reason), *notes), known))
+
+
+def _bag_litres() -> Any:
+    return value_set("tarlatamab", "bag").meaning("bag")[0].number("litres")
+
+
+# --- dosages ----------------------------------------------------------------------------------------------------------
+
+
+def dosages_of(order: Resource) -> tuple[tuple[Any, tuple[str, ...]], ...]:
+    """The dosages of an order by `sequence`, then as they come, each with the texts of entries that only instruct.
+
+    An entry with nothing but words, beside entries with a dose, is an instruction for those and no further dose.
+    """
+    found = [entry for entry in items(order.get("dosageInstruction")) if entry is not None]
+    doses = [entry for entry in found if not _only_instructs(entry)]
+    if not doses:
+        return tuple((entry, ()) for entry in _in_sequence(found)) or (({}, ()),)
+    instructions = tuple(text for entry in found if _only_instructs(entry) for text in texts_of(entry))
+    return tuple((entry, instructions) for entry in _in_sequence(doses))
+
+
+def _in_sequence(dosages: list[Any]) -> Iterator[Any]:
+    def place(numbered: tuple[int, Any]) -> tuple[bool, Any, int]:
+        sequence = number(part(numbered[1], "sequence"))
+        return (sequence is None, sequence or 0, numbered[0])
+
+    return (dosage for _, dosage in sorted(enumerate(dosages), key=place))
+
+
+def _only_instructs(dosage: Any) -> bool:
+    from_fhir = ("doseAndRate", "doseQuantity", "doseRange", "timing")
+    if any(part(dosage, name) is not None for name in from_fhir) or not texts_of(dosage):
+        return False
+    return amount_of(dosage, (), ()).absent
+
+
+# --- position ---------------------------------------------------------------------------------------------------------
+
+_POSITION: Final = re.compile(r"\bc(?:ycle)?\s*(\d{1,2})\s*[-,/ ]?\s*d(?:ay)?\s*(\d{1,2})\b", re.IGNORECASE)
+
+
+def _positions(texts: tuple[str, ...]) -> list[tuple[int, int]]:
+    return [(int(cycle), int(day)) for text in texts for cycle, day in _POSITION.findall(text)]
+
+
+def _position(texts: tuple[str, ...]) -> str:
+    """The position that the texts name; the latest where they name several."""
+    found = _positions(texts)
+    return "C{}D{}".format(*max(found)) if found else ""
+
+
+def _position_of_order(order: Resource, medication: Medication, dosages: int) -> str:
+    """The position that the order as a whole names; none where it names several for several doses."""
+    texts = [*texts_of_notes(order), *medication.names, words(part(order, "groupIdentifier", "value"))]
+    for name in ("category", "reasonCode", "courseOfTherapyType", "performerType"):
+        texts += [text for concept in objects(order.get(name)) for text in all_texts(concept)]
+    texts += [
+        words(part(link, "display"))
+        for name in ("basedOn", "supportingInformation")
+        for link in objects(order.get(name))
+    ]
+    texts += [words(value) for extension in objects(order.get("extension")) for value in extension.values()]
+    found = set(_positions(tuple(texts)))
+    return "" if len(found) > 1 and dosages > 1 else _position(tuple(texts))

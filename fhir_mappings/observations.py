@@ -1,0 +1,63 @@
+"""What all Observations share: their status, day and value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fhir_mappings.chart import Resource
+from fhir_mappings.dates import first_when
+from fhir_mappings.elements import Clinic, code_of, items, objects, own_texts, part
+from fhir_mappings.facts import MaybeWhen
+from fhir_mappings.terminology import Concept, ValueSet, normalised, system_uri
+
+_DROPPED: Final = ("entered-in-error", "cancelled", "registered")
+
+
+def is_usable(observation: Resource) -> bool:
+    """Whether a result may be used: not erroneous, cancelled, or not made yet."""
+    return code_of(observation.get("status")) not in _DROPPED
+
+
+def is_preliminary(observation: Resource) -> bool:
+    return code_of(observation.get("status")) in ("preliminary", "unknown")
+
+
+def day_of(observation: Resource, clinic: Clinic) -> MaybeWhen:
+    """When it was observed; when it was issued only if nothing else is said."""
+    return first_when(observation, clinic.zone, "effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued")
+
+
+def value_of(holder: Mapping[str, Any]) -> Any:
+    """The value[x] of an Observation or component; None without one."""
+    return next((value for name, value in holder.items() if name.startswith("value") and value is not None), None)
+
+
+def is_said_absent(holder: Mapping[str, Any]) -> bool:
+    """Whether it says why it has no value."""
+    return value_of(holder) is None and holder.get("dataAbsentReason") is not None
+
+
+def holders(observation: Resource) -> tuple[Mapping[str, Any], ...]:
+    """The Observation itself and its components: each has a code and perhaps a value."""
+    return (observation, *objects(observation.get("component")))
+
+
+def subject_of(concept: Any, known: ValueSet) -> Concept | None:
+    """What is observed: by code, else by a name that is the whole of one of the concept's own texts."""
+    found = known_code(concept, known)
+    if found is not None:
+        return found
+    return next((c for t in own_texts(concept) if (c := known.exactly(normalised(t))) is not None), None)
+
+
+def known_code(concept: Any, known: ValueSet) -> Concept | None:
+    """`elements.coded` without building codings: it runs once for every Observation of the record."""
+    for entry in items(concept):
+        for coding in items(part(entry, "coding")):
+            code, system = part(coding, "code"), part(coding, "system")
+            if isinstance(code, str) and isinstance(system, str):
+                found = known.coded(system_uri(system), code.strip())
+                if found is not None:
+                    return found
+    return None

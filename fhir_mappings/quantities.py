@@ -1,0 +1,87 @@
+"""FHIR quantities in the unit of their dimension, or why not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from fhir_mappings.elements import number, part, words
+from fhir_mappings.terminology import UCUM, UnitOfMeasure, spelling, system_uri, units
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A quantity in its dimension's unit, or why it is none. `comparator` is FHIR's, "" for an exact value."""
+
+    value: Decimal | None
+    comparator: str = ""
+    refused: str = ""
+    recorded: str = ""
+
+
+def quantity_text(quantity: Any) -> str:
+    """A quantity as received, for a card."""
+    value = part(quantity, "value")
+    figure = number(value)
+    shown = [
+        words(part(quantity, "comparator")),
+        words(value) if figure is None or isinstance(value, str) else f"{figure:f}",
+        words(part(quantity, "unit")) or words(part(quantity, "code")),
+    ]
+    return " ".join(text for text in shown if text)[:80]
+
+
+def unit_in(dimension: str, quantity: Any) -> UnitOfMeasure | str:
+    """The unit of a quantity, or why there is none: code with its system first, then the unit's spelling."""
+    known = units(dimension)
+    code, spelled = words(part(quantity, "code")), words(part(quantity, "unit"))
+    if not code and not spelled:
+        return "its unit is missing"
+    found = [unit for unit in (_coded_unit(known.ucum, quantity, code), known.spellings.get(spelling(spelled))) if unit]
+    if not found:
+        found = [unit for unit in (known.spellings.get(spelling(code)), known.ucum.get(spelled)) if unit]
+    if not found:
+        return "its unit is not one of this measurement"
+    if len({(unit.factor / unit.divisor, unit.offset) for unit in found}) > 1:
+        return "its unit is given in two ways that contradict each other"
+    return found[0]
+
+
+def _coded_unit(ucum: Mapping[str, UnitOfMeasure], quantity: Any, code: str) -> UnitOfMeasure | None:
+    system = system_uri(words(part(quantity, "system")))
+    return ucum.get(code) if system in (UCUM, "") else None
+
+
+def measured(quantity: Any, dimension: str) -> Measured:
+    """A Quantity in the dimension's unit; refused without a number or a unit of that dimension."""
+    recorded = quantity_text(quantity)
+    value = number(part(quantity, "value"))
+    if value is None:
+        return Measured(value=None, refused="it has no readable number", recorded=recorded)
+    unit = unit_in(dimension, quantity)
+    if isinstance(unit, str):
+        return Measured(value=None, refused=unit, recorded=recorded)
+    comparator = words(part(quantity, "comparator"))
+    return Measured(value=unit.converted(value), comparator=comparator, recorded=recorded)
+
+
+_IN_TEXT: Final = re.compile(
+    r"^\s*(?P<comparator>[<>]=?|≤|≥)?\s*(?P<value>\d+(?:[.,]\d+)?)\s*(?P<unit>[^\d\s].*?)?\s*$"
+)
+_SIGNS: Final = {"≤": "<=", "≥": ">="}
+
+
+def quantity_in_text(text: str) -> Mapping[str, Any]:
+    """A Quantity from a text that is nothing but one ("<15 mL/min"); empty otherwise."""
+    found = _IN_TEXT.match(text)
+    if not found:
+        return {}
+    comparator = found["comparator"] or ""
+    return {
+        "value": Decimal(found["value"].replace(",", ".")),
+        "comparator": _SIGNS.get(comparator, comparator),
+        "unit": found["unit"] or "",
+    }

@@ -1,0 +1,371 @@
+"""A chart → the facts that the rules ask for: one pass over the resources, each read by what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, TypeVar
+from zoneinfo import ZoneInfo
+
+from fhir_mappings.administrations import administration, claim, status_of
+from fhir_mappings.characteristics import person_of, uterus_by_sex
+from fhir_mappings.chart import Chart, Resource
+from fhir_mappings.companions import companions_of
+from fhir_mappings.conditions import is_dropped
+from fhir_mappings.diagnoses import (
+    cancer_observed,
+    cancer_records,
+    dialysis_procedure,
+    drug_allergy,
+    organ_records,
+    platinum_medication,
+    platinum_procedure,
+)
+from fhir_mappings.drugs import Medication, Recognition, kind_of, medication_of
+from fhir_mappings.elements import Clinic, all_texts, belongs_elsewhere, code_of, reference_of, unreadable, words
+from fhir_mappings.facts import (
+    Administration,
+    CancerRecord,
+    Claim,
+    Companion,
+    DrugAllergy,
+    FeedingRecord,
+    FertilityFinding,
+    FertilityRecord,
+    LabResult,
+    OrderedDose,
+    OrganRecord,
+    OtherEngager,
+    Person,
+    PregnancyFinding,
+    PregnancyRecord,
+    Support,
+    ToxicityRecord,
+    TreatmentState,
+    Unknown,
+    VitalSign,
+)
+from fhir_mappings.feeding import delivery_event, feeding_condition, feeding_observed
+from fhir_mappings.fertility import contraception_observed, contraceptive_order, fertility_record
+from fhir_mappings.graded_observations import of_observation
+from fhir_mappings.laboratory import laboratory_results, vital_signs
+from fhir_mappings.medications import ordered_doses
+from fhir_mappings.observations import is_usable, known_code
+from fhir_mappings.pregnancy import pregnancy_condition, pregnancy_observed
+from fhir_mappings.supports import (
+    breathing_support,
+    breathing_support_observed,
+    engager_medication,
+    engager_procedure,
+    pressor_given,
+    pressor_ordered,
+)
+from fhir_mappings.terminology import value_set
+from fhir_mappings.toxicities import of_adverse_event, of_condition
+
+_ORDERS: Final = ("MedicationRequest", "MedicationOrder")
+_ADMINISTRATION: Final = "MedicationAdministration"
+_NOT_COUNTED: Final = ("entered-in-error", "not-done")
+_Fact = TypeVar("_Fact")
+
+
+@dataclass
+class _Findings:
+    """The facts so far, in order of receipt."""
+
+    people: list[Person] = field(default_factory=list)
+    orders: list[OrderedDose] = field(default_factory=list)
+    administrations: list[Administration] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    companions: list[Companion] = field(default_factory=list)
+    toxicities: list[ToxicityRecord] = field(default_factory=list)
+    engagers: list[OtherEngager] = field(default_factory=list)
+    labs: list[LabResult] = field(default_factory=list)
+    vitals: list[VitalSign] = field(default_factory=list)
+    supports: list[Support] = field(default_factory=list)
+    pregnancy: list[PregnancyRecord] = field(default_factory=list)
+    fertility: list[FertilityRecord] = field(default_factory=list)
+    feeding: list[FeedingRecord] = field(default_factory=list)
+    organs: list[OrganRecord] = field(default_factory=list)
+    cancer: list[CancerRecord] = field(default_factory=list)
+    allergies: list[DrugAllergy] = field(default_factory=list)
+    unknowns: list[Unknown] = field(default_factory=list)
+
+    def keep(self, place: list[_Fact], found: Iterable[_Fact | Unknown] | _Fact | Unknown | None) -> None:
+        """Put facts into their place and Unknowns into theirs; nothing found is nothing kept."""
+        if found is None:
+            return
+        for fact in found if isinstance(found, tuple) else (found,):
+            if isinstance(fact, Unknown):
+                self.unknowns.append(fact)
+            else:
+                place.append(fact)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """One reading of a chart: where and when, what the medications are, and what was found."""
+
+    clinic: Clinic
+    chart: Chart
+    medications: Mapping[int, Medication]  # by the identity of the resource
+    recognised: Callable[[str], Recognition | None]
+    found: _Findings
+
+
+def read(chart: Chart, *, zone: ZoneInfo, at: datetime) -> TreatmentState:
+    """Everything the chart says that a rule asks for.
+
+    Units/shape: days in `zone`, amounts as the facts name them; tuples in order of receipt.
+    Unknown: a resource that could not be read and whose type matters; another patient's, which is never used.
+    """
+    clinic = Clinic(zone=zone, at=at.astimezone(zone), patient_id=chart.patient_id)
+    found = _Findings(unknowns=list(chart.unknowns))
+    drafts = tuple((entry, order) for entry, order in enumerate(chart.draft_orders) if _is_ours(order, clinic, found))
+    resources = tuple(resource for resource in chart.resources if _is_ours(resource, clinic, found))
+    medications = {
+        id(resource): medication_of(resource, chart.medications)
+        for resource in (*(order for _, order in drafts), *resources)
+        if words(resource.get("resourceType")) in (*_ORDERS, _ADMINISTRATION)
+    }
+    reading = _Reading(
+        clinic=clinic,
+        chart=chart,
+        medications=medications,
+        recognised=_recogniser(chart, resources, medications),
+        found=found,
+    )
+    _read_orders(drafts, resources, reading)
+    for resource in resources:
+        reader = _READERS.get(words(resource.get("resourceType")))
+        if reader is not None:
+            reader(resource, reading)
+    return _state(chart, clinic, found)
+
+
+def _is_ours(resource: Any, clinic: Clinic, found: _Findings) -> bool:
+    """Whether a resource is one, and this patient's; if not, it becomes an Unknown."""
+    if not isinstance(resource, Mapping) or not words(resource.get("resourceType")):
+        found.unknowns.append(Unknown(what="resource", why="it is no FHIR resource"))
+        return False
+    elsewhere = belongs_elsewhere(resource, clinic)
+    if elsewhere is not None:
+        found.unknowns.append(elsewhere)
+    return elsewhere is None
+
+
+def _recogniser(
+    chart: Chart, resources: tuple[Resource, ...], medications: Mapping[int, Medication]
+) -> Callable[[str], Recognition | None]:
+    """Whether what a reference points to is the drug; None for what the chart does not hold."""
+    known = {
+        reference_of(resource): medications[id(resource)]
+        for resource in (*chart.draft_orders, *resources)
+        if id(resource) in medications
+    }
+
+    def recognised(pointer: str) -> Recognition | None:
+        if pointer in known:
+            return kind_of(known[pointer])
+        if pointer in chart.medications:
+            return kind_of(medication_of({"medicationReference": {"reference": pointer}}, chart.medications))
+        return None
+
+    return recognised
+
+
+def _state(chart: Chart, clinic: Clinic, found: _Findings) -> TreatmentState:
+    nobody = Person(reference=f"Patient/{clinic.patient_id}")
+    return TreatmentState(
+        patient=next(iter(found.people), nobody),
+        needs=chart.needs,
+        orders=tuple(found.orders),
+        administrations=tuple(found.administrations),
+        claims=tuple(found.claims),
+        companions=tuple(found.companions),
+        toxicities=tuple(found.toxicities),
+        engagers=tuple(found.engagers),
+        labs=tuple(found.labs),
+        vitals=tuple(found.vitals),
+        supports=tuple(found.supports),
+        pregnancy=tuple(found.pregnancy),
+        fertility=tuple(found.fertility),
+        feeding=tuple(found.feeding),
+        organs=tuple(found.organs),
+        cancer=tuple(found.cancer),
+        allergies=tuple(found.allergies),
+        unknowns=tuple(dict.fromkeys(found.unknowns)),
+    )
+
+
+# --- orders -----------------------------------------------------------------------------------------------------------
+
+
+def _read_orders(drafts: tuple[tuple[int, Resource], ...], resources: tuple[Resource, ...], reading: _Reading) -> None:
+    """The drug's orders first, drafts before the record: administrations and companions refer to them."""
+    on_record = tuple((-1, resource) for resource in resources if words(resource.get("resourceType")) in _ORDERS)
+    for entry, order in (*drafts, *on_record):
+        medication = reading.medications.get(id(order))
+        if medication is None or (entry < 0 and code_of(order.get("status")) == "entered-in-error"):
+            continue
+        match kind_of(medication):
+            case Recognition.DRUG:
+                reading.found.orders += ordered_doses(order, medication, reading.clinic, entry=entry)
+            case Recognition.UNREADABLE:
+                reading.found.unknowns.append(unreadable(order, "its medication could not be read"))
+            case Recognition.NONE if entry < 0:
+                reading.found.unknowns.append(unreadable(order, "it states no medication"))
+            case _:
+                pass
+    for entry, order in (*drafts, *on_record):
+        _read_companion(order, reading, is_draft=entry >= 0)
+
+
+def _read_companion(order: Resource, reading: _Reading, *, is_draft: bool) -> None:
+    medication = reading.medications.get(id(order))
+    if medication is None or kind_of(medication) is not Recognition.OTHER:
+        return
+    if not is_draft and code_of(order.get("status")) != "active":
+        return
+    drug_order = next((dose.order for dose in reading.found.orders), "")
+    reading.found.companions += companions_of(
+        order, medication, reading.clinic, is_draft=is_draft, drug_order=drug_order
+    )
+
+
+def _read_other_order(order: Resource, reading: _Reading) -> None:
+    """What an order of another medication says beside being one."""
+    medication, clinic, found = reading.medications[id(order)], reading.clinic, reading.found
+    if kind_of(medication) is not Recognition.OTHER:
+        return
+    found.keep(found.supports, pressor_ordered(order, medication, clinic))
+    found.keep(found.engagers, engager_medication(order, medication, clinic))
+    found.keep(found.cancer, platinum_medication(order, medication, clinic))
+    found.keep(found.fertility, contraceptive_order(order, medication, clinic))
+
+
+def _read_administration(resource: Resource, reading: _Reading) -> None:
+    medication, clinic, found = reading.medications[id(resource)], reading.clinic, reading.found
+    match kind_of(medication):
+        case Recognition.DRUG:
+            orders: dict[str, tuple[OrderedDose, ...]] = {}
+            for dose in found.orders:
+                orders[dose.order] = (*orders.get(dose.order, ()), dose)
+            found.administrations.append(administration(resource, medication, orders, clinic))
+        case Recognition.OTHER:
+            found.keep(found.supports, pressor_given(resource, medication, clinic))
+            found.keep(found.engagers, engager_medication(resource, medication, clinic))
+            found.keep(found.cancer, platinum_medication(resource, medication, clinic))
+        case Recognition.UNREADABLE | Recognition.NONE:
+            if status_of(resource) not in _NOT_COUNTED:
+                found.unknowns.append(unreadable(resource, "its medication could not be read"))
+
+
+# --- other resources --------------------------------------------------------------------------------------------------
+
+
+def _read_patient(patient: Resource, reading: _Reading) -> None:
+    found = reading.found
+    if words(patient.get("id")) != reading.clinic.patient_id:
+        found.unknowns.append(unreadable(patient, "it is another patient and was not used", foreign=True))
+        return
+    found.people.append(person_of(patient, reading.clinic))
+    found.fertility += uterus_by_sex(patient)
+
+
+def _read_condition(condition: Resource, reading: _Reading) -> None:
+    clinic, found = reading.clinic, reading.found
+    found.keep(found.toxicities, of_condition(condition, reading.recognised, clinic))
+    if is_dropped(condition):
+        return
+    pregnancy = pregnancy_condition(condition, clinic)
+    if pregnancy is not None:
+        _keep_pregnancy(pregnancy, found)
+    found.keep(found.fertility, fertility_record(condition, clinic))
+    found.keep(found.feeding, feeding_condition(condition, clinic))
+    found.keep(found.organs, organ_records(condition, clinic))
+    found.keep(found.cancer, cancer_records(condition, clinic))
+
+
+def _keep_pregnancy(pregnancy: PregnancyRecord, found: _Findings) -> None:
+    """A pregnancy on record is evidence of a uterus, too."""
+    found.pregnancy.append(pregnancy)
+    if pregnancy.finding is PregnancyFinding.PREGNANT:
+        found.fertility.append(
+            FertilityRecord(
+                reference=pregnancy.reference,
+                finding=FertilityFinding.UTERUS_EVIDENCE,
+                name="pregnancy on record",
+                day=pregnancy.day,
+            )
+        )
+
+
+def _read_observation(observation: Resource, reading: _Reading) -> None:
+    """By its code first: results and vital signs are many, and nothing else is asked of them."""
+    clinic, found, concept = reading.clinic, reading.found, observation.get("code")
+    if not is_usable(observation):
+        return
+    if known_code(concept, value_set("laboratory-tests")) is not None:
+        found.keep(found.labs, laboratory_results(observation, clinic))
+        return
+    if known_code(concept, value_set("vital-signs")) is not None:
+        found.keep(found.vitals, vital_signs(observation, clinic))
+        if observation.get("device") is not None or observation.get("note") is not None or observation.get("component"):
+            found.keep(found.supports, breathing_support_observed(observation, clinic))
+        return
+    if not all_texts(concept) and code_of(concept) == "":
+        found.unknowns.append(unreadable(observation, "it does not say what was observed"))
+        return
+    found.keep(found.labs, laboratory_results(observation, clinic))
+    found.keep(found.vitals, vital_signs(observation, clinic))
+    found.keep(found.toxicities, of_observation(observation, clinic))
+    found.keep(found.supports, breathing_support_observed(observation, clinic))
+    found.keep(found.cancer, cancer_observed(observation, clinic))
+    found.keep(found.feeding, feeding_observed(observation, clinic))
+    found.keep(found.fertility, contraception_observed(observation, clinic))
+    pregnancy = pregnancy_observed(observation, clinic)
+    if pregnancy is not None:
+        _keep_pregnancy(pregnancy, found)
+
+
+def _read_adverse_event(event: Resource, reading: _Reading) -> None:
+    reading.found.keep(reading.found.toxicities, of_adverse_event(event, reading.recognised, reading.clinic))
+
+
+def _read_procedure(procedure: Resource, reading: _Reading) -> None:
+    clinic, found = reading.clinic, reading.found
+    if not all_texts(procedure.get("code")) and code_of(procedure.get("code")) == "":
+        if code_of(procedure.get("status")) not in _NOT_COUNTED:
+            found.unknowns.append(unreadable(procedure, "it names no procedure"))
+        return
+    found.keep(found.claims, claim(procedure, clinic))
+    found.keep(found.supports, breathing_support(procedure, clinic))
+    found.keep(found.engagers, engager_procedure(procedure, clinic))
+    found.keep(found.fertility, fertility_record(procedure, clinic))
+    found.keep(found.feeding, delivery_event(procedure, clinic))
+    found.keep(found.organs, dialysis_procedure(procedure, clinic))
+    found.keep(found.cancer, platinum_procedure(procedure, clinic))
+
+
+def _read_encounter(encounter: Resource, reading: _Reading) -> None:
+    reading.found.keep(reading.found.feeding, delivery_event(encounter, reading.clinic))
+
+
+def _read_allergy(allergy: Resource, reading: _Reading) -> None:
+    reading.found.keep(reading.found.allergies, drug_allergy(allergy))
+
+
+_READERS: Final[Mapping[str, Callable[[Resource, _Reading], None]]] = {
+    "Patient": _read_patient,
+    "MedicationRequest": _read_other_order,
+    "MedicationOrder": _read_other_order,
+    "MedicationAdministration": _read_administration,
+    "Condition": _read_condition,
+    "Observation": _read_observation,
+    "AdverseEvent": _read_adverse_event,
+    "Procedure": _read_procedure,
+    "Encounter": _read_encounter,
+    "AllergyIntolerance": _read_allergy,
+}
