@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from cds_service import cards, wire
+from cds_service.bundles import resource_of
 from cds_service.engine.rulebook import Rulebook
 from cds_service.fhir_client import FhirClient
-from cds_service.patient_record import gather
-from cds_service.prefetch import templates_by_key
+from cds_service.patient_record import DRAFT, gather
+from cds_service.prefetch import PREFETCH, templates_by_key
 from fhir_mappings import treatment_state
 from fhir_mappings.chart import Chart, Resource
+from fhir_mappings.elements import reference_of, words
+from fhir_mappings.facts import Unknown
 from fhir_mappings.medications import Recognition, recognise
 
 MEDICATION_ORDERS: Final = frozenset({"MedicationRequest", "MedicationOrder"})
 """The draft orders that can be of a drug, in R4 and DSTU2; all others are none of this service's business."""
+
+KINDS: Final = MEDICATION_ORDERS | {template.resource_type for template in PREFETCH} | {"Medication", DRAFT, "prefetch"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +69,10 @@ class OrderReview:
         if not may_order_the_drug(call, details_may_be_missing=details_may_be_missing):
             return NOTHING_TO_SAY
         at = self.clock().astimezone(self.zone)
-        state = treatment_state.read(self._chart(call), zone=self.zone, at=at)
+        chart = self._chart(call)
+        if not details_may_be_missing:
+            chart = with_nameless_drafts(chart)
+        state = treatment_state.read(chart, zone=self.zone, at=at)
         assessment = self.rulebook.assess(
             state,
             at=at,
@@ -75,7 +83,7 @@ class OrderReview:
         return Answer(
             response=wire.CdsResponse(cards=cards.render(assessment, hook_instance=call.hook_instance)),
             rows=assessment.fired,
-            unknowns=Counter(unknown.what for unknown in state.unknowns),
+            unknowns=kinds_of(state.unknowns),
         )
 
     def _chart(self, call: wire.HookRequest) -> Chart:
@@ -90,23 +98,36 @@ class OrderReview:
         )
 
 
+def with_nameless_drafts(chart: Chart) -> Chart:
+    """The chart, its drafts without any medication among the unknowns: about to be signed, they may be of the drug."""
+    nameless = tuple(
+        Unknown(what=DRAFT, why="it states no medication", reference=reference_of(draft))
+        for draft in chart.draft_orders
+        if _recognised(draft, chart.medications) is Recognition.NONE
+    )
+    return replace(chart, unknowns=(*chart.unknowns, *nameless))
+
+
 def may_order_the_drug(call: wire.HookRequest, *, details_may_be_missing: bool) -> bool:
     """Whether a draft is of the drug, or cannot be told not to be. False answers the call without any reading.
 
     While an order is being filled in, a draft without a medication yet is not of the drug.
     """
     of_no_concern = {Recognition.OTHER, Recognition.NONE} if details_may_be_missing else {Recognition.OTHER}
-    drafts = [entry.get("resource") if isinstance(entry, dict) else None for entry in call.context.draft_orders.entry]
-    in_bundle = {
-        f"Medication/{d.get('id')}": d for d in drafts if isinstance(d, dict) and d.get("resourceType") == "Medication"
-    }
+    drafts = [resource_of(entry) for entry in call.context.draft_orders.entry]
+    in_bundle = {reference_of(draft): draft for draft in drafts if draft is not None}
     return any(_recognised(draft, in_bundle) not in of_no_concern for draft in drafts)
 
 
-def _recognised(draft: object, medications: Mapping[str, Resource]) -> Recognition:
-    if not isinstance(draft, dict) or not isinstance(draft.get("resourceType"), str):
+def _recognised(draft: Resource | None, medications: Mapping[str, Resource]) -> Recognition:
+    if draft is None:
         return Recognition.UNREADABLE
-    return recognise(draft, medications) if draft["resourceType"] in MEDICATION_ORDERS else Recognition.OTHER
+    return recognise(draft, medications) if words(draft["resourceType"]) in MEDICATION_ORDERS else Recognition.OTHER
+
+
+def kinds_of(unknowns: Iterable[Unknown]) -> Mapping[str, int]:
+    """How many unknowns of which kind, for the log: a kind that we did not name ourselves is not repeated there."""
+    return Counter(unknown.what if unknown.what in KINDS else "other" for unknown in unknowns)
 
 
 def offers(review: OrderReview) -> tuple[Offer, ...]:

@@ -83,6 +83,8 @@ def answer_call(offer: services.Offer) -> Response:
         response = outcome(412, *(issue("incomplete", why, f"prefetch.{key}") for key, why in error.reasons.items()))
     except HTTPException as error:
         response = refuse(error)
+    except RecursionError:
+        response = outcome(400, issue("invalid", wire.TOO_DEEP))
     except Exception as error:
         failure = {"error": type(error).__name__, "at": places(error)}  # never the text: it may quote the patient
         response = outcome(500, issue("exception", "The service failed; the call was not assessed."))

@@ -47,10 +47,17 @@ def test_a_number_of_64_digits_is_read_and_one_of_66_is_refused() -> None:
         wire.decode(b'{"a": 1e65}')
 
 
-def test_nesting_of_100_levels_is_read_and_of_101_is_refused() -> None:
+def test_a_whole_number_beyond_64_bits_goes_out_as_it_came() -> None:
+    resource = wire.decode(b'{"resourceType":"Basic","a":18446744073709551616}')
+    action = wire.Action(type="update", description="x", resource=resource)
+    card = a_card(suggestions=(wire.Suggestion(label="x", actions=(action,)),), selection_behavior="any")
+    assert b'"a":18446744073709551616' in wire.encode(wire.CdsResponse(cards=(card,)))
+
+
+def test_nesting_that_no_chart_has_is_refused() -> None:
     wire.decode(b'{"a":' * 100 + b"1" + b"}" * 100)
     with pytest.raises(RequestError, match="nested too deeply"):
-        wire.decode(b'{"a":' * 101 + b"1" + b"}" * 101)
+        wire.decode(b'{"a":' * 100_000 + b"1" + b"}" * 100_000)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +90,9 @@ def test_valid_json_without_duplicates_is_never_called_a_duplicate(body: bytes) 
         b'{"x":[{"a":1,"b":":c","a":2}]}',
         b'{"a\\":":1,"b":2,"b":3}',
         b'{"a":1,"\\u0061":2}',
+        b'{"a\\u0022:":1,"b":2,"b":3}',
+        b'{"a":"\\u003a","b":2,"b":3}',
+        b'{"a" :1,"b":2,"b":3}',
     ],
 )
 def test_a_key_that_stands_twice_is_refused_however_it_is_written(body: bytes) -> None:
