@@ -36,7 +36,7 @@ PREFETCH_KEYS: Final = (
     "allergies",
 )
 FILE_KEYS: Final = frozenset({"id", "question", "source", "note", "today", "sources", "given", "when", "then", "cases"})
-CASE_KEYS: Final = FILE_KEYS - {"id", "question", "source", "cases"} | {"case", "says"}
+CASE_KEYS: Final = FILE_KEYS - {"id", "question", "source", "cases"} | {"case", "says", "open"}
 GIVEN_KEYS: Final = frozenset(
     {
         "patient",
@@ -131,6 +131,7 @@ class Case:
     says: str
     source: tuple[str, ...]
     note: str
+    open: str
     sources: str
     now: datetime
     hook: str
@@ -229,6 +230,7 @@ def read_case(where: str, said: Mapping[str, Any], variant: Mapping[str, Any]) -
         says=variant.get("says", ""),
         source=tuple(said["source"]),
         note=" ".join(part for part in (said.get("note", ""), variant.get("note", "")) if part),
+        open=variant.get("open", ""),
         sources=variant.get("sources", said.get("sources", "seed+label")),
         now=now,
         hook=when.get("hook", "order-sign"),

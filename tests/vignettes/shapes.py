@@ -459,7 +459,7 @@ NAMED_OBSERVATIONS: Final[dict[str, tuple[str, Resource, Resource]]] = {
 }
 
 NAMED_PROCEDURES: Final[dict[str, Resource]] = {
-    "delivery": concept("Delivery", (SNOMED, "236973005")),
+    "delivery": concept("Vaginal delivery"),
     "CAR-T": concept("CAR-T cell infusion (axicabtagene ciloleucel)"),
     "claim": concept("Injection, tarlatamab-dlle, 1 mg", (HCPCS, "J9026")),
 }
