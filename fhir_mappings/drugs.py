@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, Final
 
 from fhir_mappings.chart import Resource
-from fhir_mappings.elements import all_texts, codings, contained, objects, part, reference, words
+from fhir_mappings.elements import Coding, codings, contained, objects, own_texts, part, reference, words
 from fhir_mappings.terminology import Concept, ValueSet, normalised, value_set
 from fhir_mappings.wording import clauses, says
 
@@ -27,12 +27,12 @@ class Recognition(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Medication:
-    """What a resource says of its medication: the concepts found (product, ingredients) and the names in them.
+    """What a resource says of its medication: the codings found (product, ingredients) and the names.
 
     `is_stated` is False when it names none at all; `definition` is the Medication resource, if there is one.
     """
 
-    concepts: tuple[Any, ...] = ()
+    codings: tuple[Coding, ...] = ()
     names: tuple[str, ...] = ()
     is_stated: bool = False
     definition: Resource | None = None
@@ -49,10 +49,12 @@ def medication_of(resource: Resource, medications: Mapping[str, Resource]) -> Me
         definition = definition or found
         names += [words(entry.get("display")) for entry in objects(value)]
         concepts += [value, part(value, "concept"), *(_of_definition(found, medications) if found else ())]
-    names += [text for concept in concepts for text in all_texts(concept)]
+    coded = tuple(coding for concept in concepts if concept is not None for coding in codings(concept))
+    names += [text for concept in concepts if concept is not None for text in own_texts(concept)]
+    names += [coding.display for coding in coded]
     return Medication(
-        concepts=tuple(concepts),
-        names=tuple(dict.fromkeys(name for name in names if normalised(name))),
+        codings=tuple(coding for coding in coded if coding.code),
+        names=tuple(dict.fromkeys(name for name in names if name and normalised(name))),
         is_stated=bool(stated),
         definition=definition,
     )
@@ -80,10 +82,9 @@ def _of_definition(definition: Resource, medications: Mapping[str, Resource], de
 
 def known_as(medication: Medication, known: ValueSet) -> Concept | None:
     """What the medication is in this value set: by code, else by a name in its texts."""
-    for concept in medication.concepts:
-        for coding in codings(concept):
-            if coding.code and (found := known.coded(coding.system, coding.code)) is not None:
-                return found
+    for coding in medication.codings:
+        if (found := known.coded(coding.system, coding.code)) is not None:
+            return found
     return next((m.concept for name in medication.names for m in known.mentions(normalised(name))), None)
 
 
@@ -101,18 +102,17 @@ def kind_of(medication: Medication) -> Recognition:
     if medication.names:
         return Recognition.OTHER
     drug, others = value_set("tarlatamab"), (value_set("premedication"), value_set("other-drugs"))
-    every = [coding for concept in medication.concepts for coding in codings(concept) if coding.code]
-    if any(drug.knows(coding.system) for coding in every):
+    if any(drug.knows(coding.system) for coding in medication.codings):
         return Recognition.OTHER
-    if any(known.coded(coding.system, coding.code) for known in others for coding in every):
+    if any(known.coded(coding.system, coding.code) for known in others for coding in medication.codings):
         return Recognition.OTHER
     return Recognition.UNREADABLE
 
 
 def _is_drug(medication: Medication) -> bool:
     drug = value_set("tarlatamab", "drug", "claim")
-    by_code = (drug.coded(c.system, c.code) for concept in medication.concepts for c in codings(concept) if c.code)
-    return any(by_code) or any(names_the_drug(name) for name in medication.names)
+    by_code = any(drug.coded(coding.system, coding.code) for coding in medication.codings)
+    return by_code or any(names_the_drug(name) for name in medication.names)
 
 
 def names_the_drug(text: str) -> bool:
@@ -141,8 +141,7 @@ def is_claim(medication: Medication) -> bool:
     known = value_set("tarlatamab", "drug", "claim")
     found = {
         concept.meaning
-        for value in medication.concepts
-        for coding in codings(value)
-        if coding.code and (concept := known.coded(coding.system, coding.code)) is not None
+        for coding in medication.codings
+        if (concept := known.coded(coding.system, coding.code)) is not None
     }
     return found == {"claim"}

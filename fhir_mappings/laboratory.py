@@ -14,7 +14,7 @@ from fhir_mappings.observations import day_of, holders, is_preliminary, is_said_
 from fhir_mappings.quantities import Measured, measured, quantity_in_text
 from fhir_mappings.terminology import Concept, value_set
 
-_ANALYTES: Final[Mapping[str, Analyte]] = {
+ANALYTES: Final[Mapping[str, Analyte]] = {
     "neutrophils": Analyte.NEUTROPHILS,
     "platelets": Analyte.PLATELETS,
     "haemoglobin": Analyte.HAEMOGLOBIN,
@@ -42,10 +42,11 @@ def laboratory_results(observation: Resource, clinic: Clinic) -> tuple[LabResult
 
     Units: beside each Analyte. A refused value stays as a result that says why.
     """
+    known = value_set("laboratory-tests")
     return tuple(
         _result(observation, holder, concept, clinic)
         for holder in holders(observation)
-        if (concept := subject_of(holder.get("code"), value_set("laboratory-tests"))) is not None
+        if (concept := subject_of(holder.get("code"), known)) is not None
         if not is_said_absent(holder) and not (holder is observation and _is_panel(observation))
     )
 
@@ -62,7 +63,7 @@ def _result(observation: Resource, holder: Mapping[str, Any], concept: Concept, 
     upper, range_refused = _upper_normal(holder, concept)
     return LabResult(
         reference=reference_of(observation),
-        analyte=_ANALYTES[concept.meaning],
+        analyte=ANALYTES[concept.meaning],
         day=day_of(observation, clinic),
         value=None if refused else found.value,
         bound=_BOUNDS.get(found.comparator, Bound.EXACT),

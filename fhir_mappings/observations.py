@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from fhir_mappings.chart import Resource
 from fhir_mappings.dates import first_when
-from fhir_mappings.elements import Clinic, code_of, items, objects, own_texts, part
+from fhir_mappings.elements import Clinic, code_of, objects, own_texts
 from fhir_mappings.facts import MaybeWhen
 from fhir_mappings.terminology import Concept, ValueSet, normalised, system_uri
 
@@ -30,6 +30,9 @@ def day_of(observation: Resource, clinic: Clinic) -> MaybeWhen:
 
 def value_of(holder: Mapping[str, Any]) -> Any:
     """The value[x] of an Observation or component; None without one."""
+    found = holder.get("valueQuantity")
+    if found is not None:
+        return found
     return next((value for name, value in holder.items() if name.startswith("value") and value is not None), None)
 
 
@@ -40,7 +43,8 @@ def is_said_absent(holder: Mapping[str, Any]) -> bool:
 
 def holders(observation: Resource) -> tuple[Mapping[str, Any], ...]:
     """The Observation itself and its components: each has a code and perhaps a value."""
-    return (observation, *objects(observation.get("component")))
+    components = observation.get("component")
+    return (observation,) if components is None else (observation, *objects(components))
 
 
 def subject_of(concept: Any, known: ValueSet) -> Concept | None:
@@ -53,9 +57,9 @@ def subject_of(concept: Any, known: ValueSet) -> Concept | None:
 
 def known_code(concept: Any, known: ValueSet) -> Concept | None:
     """`elements.coded` without building codings: it runs once for every Observation of the record."""
-    for entry in items(concept):
-        for coding in items(part(entry, "coding")):
-            code, system = part(coding, "code"), part(coding, "system")
+    for entry in objects(concept):
+        for coding in objects(entry.get("coding")):
+            code, system = coding.get("code"), coding.get("system")
             if isinstance(code, str) and isinstance(system, str):
                 found = known.coded(system_uri(system), code.strip())
                 if found is not None:

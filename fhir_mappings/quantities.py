@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from fhir_mappings.elements import number, part, words
@@ -36,11 +37,17 @@ def quantity_text(quantity: Any) -> str:
 
 def unit_in(dimension: str, quantity: Any) -> UnitOfMeasure | str:
     """The unit of a quantity, or why there is none: code with its system first, then the unit's spelling."""
-    known = units(dimension)
     code, spelled = words(part(quantity, "code")), words(part(quantity, "unit"))
+    return _unit(dimension, words(part(quantity, "system")), code, spelled)
+
+
+@lru_cache(maxsize=1024)
+def _unit(dimension: str, system: str, code: str, spelled: str) -> UnitOfMeasure | str:
     if not code and not spelled:
         return "its unit is missing"
-    found = [unit for unit in (_coded_unit(known.ucum, quantity, code), known.spellings.get(spelling(spelled))) if unit]
+    known = units(dimension)
+    coded = known.ucum.get(code) if system_uri(system) in (UCUM, "") else None
+    found = [unit for unit in (coded, known.spellings.get(spelling(spelled))) if unit]
     if not found:
         found = [unit for unit in (known.spellings.get(spelling(code)), known.ucum.get(spelled)) if unit]
     if not found:
@@ -48,11 +55,6 @@ def unit_in(dimension: str, quantity: Any) -> UnitOfMeasure | str:
     if len({(unit.factor / unit.divisor, unit.offset) for unit in found}) > 1:
         return "its unit is given in two ways that contradict each other"
     return found[0]
-
-
-def _coded_unit(ucum: Mapping[str, UnitOfMeasure], quantity: Any, code: str) -> UnitOfMeasure | None:
-    system = system_uri(words(part(quantity, "system")))
-    return ucum.get(code) if system in (UCUM, "") else None
 
 
 def measured(quantity: Any, dimension: str) -> Measured:

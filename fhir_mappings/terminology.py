@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any, Final, TypeAlias
 
@@ -31,6 +31,7 @@ class Concept:
 
     code: str
     meaning: str
+    display: str = ""
     properties: Mapping[str, Property] = field(default_factory=dict)
 
     def number(self, name: str) -> Decimal | None:
@@ -62,7 +63,7 @@ class ValueSet:
     codes: Mapping[tuple[str, str], Concept]
     prefixes: Mapping[tuple[str, str], Concept]
     terms: Mapping[str, Concept]
-    pattern: re.Pattern[str] | None
+    beginnings: Mapping[str, tuple[str, ...]]
     prefetch: tuple[str, ...]
 
     def coded(self, system: str, code: str) -> Concept | None:
@@ -85,12 +86,21 @@ class ValueSet:
 
     def mentions(self, normalised: str) -> tuple[Mention, ...]:
         """The terms in a normalised text, longest first at each place, in order."""
-        if self.pattern is None or not normalised:
-            return ()
-        return tuple(
-            Mention(concept=self.terms[match.group()], start=match.start(), end=match.end())
-            for match in self.pattern.finditer(normalised)
-        )
+        found: list[Mention] = []
+        start = end = 0
+        for word in normalised.split(" "):
+            if start >= end and (term := self._term_at(normalised, word, start)):
+                end = start + len(term)
+                found.append(Mention(concept=self.terms[term], start=start, end=end))
+            start += len(word) + 1
+        return tuple(found)
+
+    def _term_at(self, text: str, word: str, start: int) -> str:
+        """The longest term that begins with this word at this place, "" if none."""
+        for term in self.beginnings.get(word, ()):
+            if text.startswith(term, start) and text[start + len(term) : start + len(term) + 1] in ("", " "):
+                return term
+        return ""
 
     def exactly(self, normalised: str) -> Concept | None:
         """The term that a normalised text is as a whole."""
@@ -107,6 +117,7 @@ _LONE_STOP: Final = re.compile(r"(?<![0-9])\.+|\.+(?![0-9])")
 _SPACES: Final = re.compile(r"\s+")
 
 
+@lru_cache(maxsize=2048)
 def normalised(text: str) -> str:
     """Lower case, without accents and punctuation; a point inside a number stays."""
     plain = text.lower() if text.isascii() else _ACCENTS.sub("", unicodedata.normalize("NFKD", text).lower())
@@ -118,6 +129,7 @@ def spelling(unit: str) -> str:
     return _SPACES.sub("", unicodedata.normalize("NFKC", unit)).lower()
 
 
+@lru_cache(maxsize=256)
 def system_uri(system: str) -> str:
     """The URI this project knows a code system by; one that it does not know stays as it is."""
     return _aliases().get(system) or _aliases().get(system.rstrip("/")) or system.rstrip("/")
@@ -194,7 +206,15 @@ def _concepts(name: str) -> Iterator[tuple[_Include, Concept]]:
     for include in _read(name):
         for entry in include.concepts:
             properties = {**include.properties, **_properties(entry)}
-            yield include, Concept(code=entry["code"], meaning=str(properties["meaning"]), properties=properties)
+            yield (
+                include,
+                Concept(
+                    code=entry["code"],
+                    meaning=str(properties["meaning"]),
+                    display=entry.get("display", ""),
+                    properties=properties,
+                ),
+            )
 
 
 @cache
@@ -203,13 +223,24 @@ def value_set(name: str, *only: str) -> ValueSet:
 
     Raises: FileNotFoundError, KeyError: the package is damaged; tests load every file.
     """
+    return _collected(name, only, (pair for pair in _concepts(name) if not only or pair[1].meaning in only))
+
+
+@cache
+def anything_in(*names: str) -> ValueSet:
+    """All concepts of several value sets at once, to tell by one look whether any of them could be meant.
+
+    What a concept means is lost where two sets name the same thing.
+    """
+    return _collected("+".join(names), (), (pair for name in names for pair in _concepts(name)))
+
+
+def _collected(name: str, only: tuple[str, ...], pairs: Iterable[tuple[_Include, Concept]]) -> ValueSet:
     codes: dict[tuple[str, str], Concept] = {}
     prefixes: dict[tuple[str, str], Concept] = {}
     terms: dict[str, Concept] = {}
     prefetch: list[str] = []
-    for include, concept in _concepts(name):
-        if only and concept.meaning not in only:
-            continue
+    for include, concept in pairs:
         if include.system == _TEXT:
             terms[normalised(concept.code)] = concept
             continue
@@ -218,14 +249,17 @@ def value_set(name: str, *only: str) -> ValueSet:
         target = prefixes if concept.properties.get("prefix") else codes
         for key in _keys(include.system, concept.code):
             target[(include.system, key)] = concept
-    longest_first = sorted(terms, key=lambda term: (-len(term), term))
+    beginnings: dict[str, tuple[str, ...]] = {}
+    for term in sorted(terms, key=lambda term: (-len(term), term)):
+        first = term.split(" ")[0]
+        beginnings[first] = (*beginnings.get(first, ()), term)
     return ValueSet(
         name=name,
         only=only,
         codes=codes,
         prefixes=prefixes,
         terms=terms,
-        pattern=re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b") if terms else None,
+        beginnings=beginnings,
         prefetch=tuple(prefetch),
     )
 

@@ -22,7 +22,7 @@ from fhir_mappings.diagnoses import (
     platinum_medication,
     platinum_procedure,
 )
-from fhir_mappings.drugs import Medication, Recognition, kind_of, medication_of
+from fhir_mappings.drugs import Medication, Recognition, kind_of, known_as, medication_of
 from fhir_mappings.elements import Clinic, all_texts, belongs_elsewhere, code_of, reference_of, unreadable, words
 from fhir_mappings.facts import (
     Administration,
@@ -49,7 +49,7 @@ from fhir_mappings.facts import (
 from fhir_mappings.feeding import delivery_event, feeding_condition, feeding_observed
 from fhir_mappings.fertility import contraception_observed, contraceptive_order, fertility_record
 from fhir_mappings.graded_observations import of_observation
-from fhir_mappings.laboratory import laboratory_results, vital_signs
+from fhir_mappings.laboratory import ANALYTES, laboratory_results, vital_signs
 from fhir_mappings.medications import ordered_doses
 from fhir_mappings.observations import is_usable, known_code
 from fhir_mappings.pregnancy import pregnancy_condition, pregnancy_observed
@@ -61,7 +61,7 @@ from fhir_mappings.supports import (
     pressor_given,
     pressor_ordered,
 )
-from fhir_mappings.terminology import value_set
+from fhir_mappings.terminology import anything_in, normalised
 from fhir_mappings.toxicities import of_adverse_event, of_condition
 
 _ORDERS: Final = ("MedicationRequest", "MedicationOrder")
@@ -110,6 +110,7 @@ class _Reading:
     clinic: Clinic
     chart: Chart
     medications: Mapping[int, Medication]  # by the identity of the resource
+    kinds: Mapping[int, Recognition]
     recognised: Callable[[str], Recognition | None]
     found: _Findings
 
@@ -129,11 +130,13 @@ def read(chart: Chart, *, zone: ZoneInfo, at: datetime) -> TreatmentState:
         for resource in (*(order for _, order in drafts), *resources)
         if words(resource.get("resourceType")) in (*_ORDERS, _ADMINISTRATION)
     }
+    kinds = {identity: kind_of(medication) for identity, medication in medications.items()}
     reading = _Reading(
         clinic=clinic,
         chart=chart,
         medications=medications,
-        recognised=_recogniser(chart, resources, medications),
+        kinds=kinds,
+        recognised=_recogniser(chart, resources, kinds),
         found=found,
     )
     _read_orders(drafts, resources, reading)
@@ -156,18 +159,18 @@ def _is_ours(resource: Any, clinic: Clinic, found: _Findings) -> bool:
 
 
 def _recogniser(
-    chart: Chart, resources: tuple[Resource, ...], medications: Mapping[int, Medication]
+    chart: Chart, resources: tuple[Resource, ...], kinds: Mapping[int, Recognition]
 ) -> Callable[[str], Recognition | None]:
     """Whether what a reference points to is the drug; None for what the chart does not hold."""
     known = {
-        reference_of(resource): medications[id(resource)]
+        reference_of(resource): kinds[id(resource)]
         for resource in (*chart.draft_orders, *resources)
-        if id(resource) in medications
+        if id(resource) in kinds
     }
 
     def recognised(pointer: str) -> Recognition | None:
         if pointer in known:
-            return kind_of(known[pointer])
+            return known[pointer]
         if pointer in chart.medications:
             return kind_of(medication_of({"medicationReference": {"reference": pointer}}, chart.medications))
         return None
@@ -209,7 +212,7 @@ def _read_orders(drafts: tuple[tuple[int, Resource], ...], resources: tuple[Reso
         medication = reading.medications.get(id(order))
         if medication is None or (entry < 0 and code_of(order.get("status")) == "entered-in-error"):
             continue
-        match kind_of(medication):
+        match reading.kinds[id(order)]:
             case Recognition.DRUG:
                 reading.found.orders += ordered_doses(order, medication, reading.clinic, entry=entry)
             case Recognition.UNREADABLE:
@@ -224,7 +227,7 @@ def _read_orders(drafts: tuple[tuple[int, Resource], ...], resources: tuple[Reso
 
 def _read_companion(order: Resource, reading: _Reading, *, is_draft: bool) -> None:
     medication = reading.medications.get(id(order))
-    if medication is None or kind_of(medication) is not Recognition.OTHER:
+    if medication is None or not _is_of_interest(order, reading):
         return
     if not is_draft and code_of(order.get("status")) != "active":
         return
@@ -234,10 +237,18 @@ def _read_companion(order: Resource, reading: _Reading, *, is_draft: bool) -> No
     )
 
 
+def _is_of_interest(resource: Resource, reading: _Reading) -> bool:
+    """Whether a medication is another one that a rule names: a look that most orders end with."""
+    identity = id(resource)
+    if reading.kinds[identity] is not Recognition.OTHER:
+        return False
+    return known_as(reading.medications[identity], anything_in("premedication", "other-drugs")) is not None
+
+
 def _read_other_order(order: Resource, reading: _Reading) -> None:
     """What an order of another medication says beside being one."""
     medication, clinic, found = reading.medications[id(order)], reading.clinic, reading.found
-    if kind_of(medication) is not Recognition.OTHER:
+    if not _is_of_interest(order, reading):
         return
     found.keep(found.supports, pressor_ordered(order, medication, clinic))
     found.keep(found.engagers, engager_medication(order, medication, clinic))
@@ -247,19 +258,21 @@ def _read_other_order(order: Resource, reading: _Reading) -> None:
 
 def _read_administration(resource: Resource, reading: _Reading) -> None:
     medication, clinic, found = reading.medications[id(resource)], reading.clinic, reading.found
-    match kind_of(medication):
+    match reading.kinds[id(resource)]:
         case Recognition.DRUG:
             orders: dict[str, tuple[OrderedDose, ...]] = {}
             for dose in found.orders:
                 orders[dose.order] = (*orders.get(dose.order, ()), dose)
             found.administrations.append(administration(resource, medication, orders, clinic))
-        case Recognition.OTHER:
+        case Recognition.OTHER if _is_of_interest(resource, reading):
             found.keep(found.supports, pressor_given(resource, medication, clinic))
             found.keep(found.engagers, engager_medication(resource, medication, clinic))
             found.keep(found.cancer, platinum_medication(resource, medication, clinic))
         case Recognition.UNREADABLE | Recognition.NONE:
             if status_of(resource) not in _NOT_COUNTED:
                 found.unknowns.append(unreadable(resource, "its medication could not be read"))
+        case _:
+            pass
 
 
 # --- other resources --------------------------------------------------------------------------------------------------
@@ -274,8 +287,34 @@ def _read_patient(patient: Resource, reading: _Reading) -> None:
     found.fertility += uterus_by_sex(patient)
 
 
+_SUBJECTS: Final = (
+    "toxicities",
+    "pregnancy",
+    "fertility",
+    "feeding",
+    "organs",
+    "lung-cancer",
+    "tarlatamab",
+    "other-drugs",
+)
+
+
+def _says_something(concept: Any, *names: str) -> bool:
+    """Whether a concept could mean anything in these value sets: a look that most resources end with.
+
+    A concept that says nothing at all is something: it must become an Unknown.
+    """
+    known, texts = anything_in(*names), all_texts(concept)
+    if any(known.mentions(normalised(text)) for text in texts) or known_code(concept, known) is not None:
+        return True
+    return not texts and code_of(concept) == ""
+
+
 def _read_condition(condition: Resource, reading: _Reading) -> None:
     clinic, found = reading.clinic, reading.found
+    beside = condition.get("stage") is not None or condition.get("extension") is not None
+    if not beside and not _says_something(condition.get("code"), *_SUBJECTS):
+        return
     found.keep(found.toxicities, of_condition(condition, reading.recognised, clinic))
     if is_dropped(condition):
         return
@@ -307,16 +346,20 @@ def _read_observation(observation: Resource, reading: _Reading) -> None:
     clinic, found, concept = reading.clinic, reading.found, observation.get("code")
     if not is_usable(observation):
         return
-    if known_code(concept, value_set("laboratory-tests")) is not None:
+    measurement = known_code(concept, anything_in("laboratory-tests", "vital-signs"))
+    if measurement is not None and measurement.meaning in ANALYTES:
         found.keep(found.labs, laboratory_results(observation, clinic))
         return
-    if known_code(concept, value_set("vital-signs")) is not None:
+    if measurement is not None:
         found.keep(found.vitals, vital_signs(observation, clinic))
         if observation.get("device") is not None or observation.get("note") is not None or observation.get("component"):
             found.keep(found.supports, breathing_support_observed(observation, clinic))
         return
     if not all_texts(concept) and code_of(concept) == "":
         found.unknowns.append(unreadable(observation, "it does not say what was observed"))
+        return
+    beside = any(observation.get(name) is not None for name in ("valueCodeableConcept", "component", "device", "note"))
+    if not beside and not _says_something(concept, *_SUBJECTS, "supports", "laboratory-tests", "vital-signs"):
         return
     found.keep(found.labs, laboratory_results(observation, clinic))
     found.keep(found.vitals, vital_signs(observation, clinic))
@@ -339,6 +382,9 @@ def _read_procedure(procedure: Resource, reading: _Reading) -> None:
     if not all_texts(procedure.get("code")) and code_of(procedure.get("code")) == "":
         if code_of(procedure.get("status")) not in _NOT_COUNTED:
             found.unknowns.append(unreadable(procedure, "it names no procedure"))
+        return
+    beside = any(procedure.get(name) is not None for name in ("note", "usedCode", "reasonCode"))
+    if not beside and not _says_something(procedure.get("code"), *_SUBJECTS, "supports"):
         return
     found.keep(found.claims, claim(procedure, clinic))
     found.keep(found.supports, breathing_support(procedure, clinic))

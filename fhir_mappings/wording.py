@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 
 from fhir_mappings.terminology import Concept, ValueSet, normalised, value_set
 
@@ -38,6 +38,7 @@ class Statement:
 _CLAUSE_END = re.compile(r"[;\n]+|,(?!\s*(?:or|nor)\b)(?!\d)|\.\s+(?=[A-Z][a-z])|\bbut\b")
 
 
+@lru_cache(maxsize=2048)
 def clauses(text: str) -> tuple[str, ...]:
     """The clauses of a text, normalised, without empty ones."""
     return tuple(found for found in (normalised(clause) for clause in _CLAUSE_END.split(text)) if found)
