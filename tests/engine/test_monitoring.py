@@ -182,7 +182,7 @@ def test_one_litre_of_saline_is_enough(litres: str | None, enough: bool) -> None
 
 
 def test_two_bags_of_half_a_litre_are_enough_together() -> None:
-    bags = (saline("0.5"), saline("0.5", reference="MedicationRequest/s2"))
+    bags = (saline("0.5", minutes="135"), saline("0.5", minutes="135", reference="MedicationRequest/s2"))
     assert ORDER not in of_dose(2, companions=(steroid(), *bags)).kinds
     assert ORDER in of_dose(2, companions=(steroid(), bags[0])).kinds
 
