@@ -28,6 +28,9 @@ UNITS: Final = {
 }
 
 
+IN_MULTIPLES: Final = frozenset({Analyte.ALT, Analyte.AST, Analyte.BILIRUBIN})
+
+
 def is_below(result: LabResult, threshold: Decimal) -> bool:
     """Whether the true value is certainly below the threshold (exactly at it is not)."""
     if result.value is None or result.bound is Bound.ABOVE:
@@ -75,7 +78,7 @@ def result_text(result: LabResult) -> str:
         return f"{result.analyte.value}: {result.refused}"
     bound = "" if result.bound is Bound.EXACT else result.bound.value
     text = f"{bound}{result.value.normalize():f} {UNITS[result.analyte]}"
-    if result.upper_normal:
+    if result.upper_normal and result.analyte in IN_MULTIPLES:
         text += f" ({(result.value / result.upper_normal).quantize(Decimal('0.1'))}×ULN)"
     return text + (" (preliminary)" if result.preliminary else "")
 

@@ -242,16 +242,26 @@ def _is_enough(companion: Companion, row: Row) -> bool:
     if companion.kind is CompanionKind.STEROID:
         enough = companion.dexamethasone_mg is not None and companion.dexamethasone_mg >= row.number("steroid_mg")
     else:
-        enough = companion.litres is not None and companion.litres >= row.number("litres")
+        enough = _is_a_litre(companion, row) and _runs_in_time([companion], row)
     return enough and companion.route is not Route.OTHER
+
+
+def _is_a_litre(companion: Companion, row: Row) -> bool:
+    return companion.litres is not None and companion.litres >= row.number("litres")
+
+
+def _runs_in_time(bags: Sequence[Companion], row: Row) -> bool:
+    """Whether the bags together run as long as they should; a duration that nobody ordered is only said."""
+    minutes = [bag.minutes for bag in bags if isinstance(bag.minutes, Decimal)]
+    low, high = row.integer("minutes_from"), row.integer("minutes_to")
+    return len(minutes) < len(bags) or low <= sum(minutes) <= high or all(low <= one <= high for one in minutes)
 
 
 def _litres_together(case: Case, row: Row) -> bool:
     """Whether several bags for the day add up to the volume."""
-    bags = [
-        c.litres for c in _companions(case, CompanionKind.SALINE) if _serves(c, case) and c.route is not Route.OTHER
-    ]
-    return sum((litres for litres in bags if litres is not None), Decimal(0)) >= row.number("litres")
+    bags = [c for c in _companions(case, CompanionKind.SALINE) if _serves(c, case) and c.route is not Route.OTHER]
+    litres = sum((bag.litres for bag in bags if bag.litres is not None), Decimal(0))
+    return litres >= row.number("litres") and _runs_in_time(bags, row)
 
 
 def _needs_premedication(case: Case, row: Row) -> bool:
@@ -344,7 +354,7 @@ def saline_rate(case: Case, row: Row) -> Finding | None:
         for c in _companions(case, CompanionKind.SALINE)
         if _serves(c, case)
         and isinstance(c.minutes, Decimal)
-        and any(_is_enough(c, r) for r in needing)
+        and any(_is_a_litre(c, r) for r in needing)
         and not row.integer("minutes_from") <= c.minutes <= row.integer("minutes_to")
     ]
     if not off:

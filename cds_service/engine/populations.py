@@ -120,7 +120,8 @@ def _is_contradicted(record: PregnancyRecord, case: Case) -> bool:
 
 
 def _is_recent(record: PregnancyRecord, case: Case, days: int) -> bool:
-    return isinstance(record.day, When) and (case.call.today - record.day.latest).days <= days
+    """Recent enough to go on; a record without a day is taken as recent, the more cautious end."""
+    return not isinstance(record.day, When) or (case.call.today - record.day.latest).days <= days
 
 
 def _pregnancy_because(records: Iterable[PregnancyRecord]) -> tuple[Because, ...]:
@@ -228,7 +229,8 @@ def _newest_status(case: Case) -> FeedingRecord | None:
 
 
 def _within(when: MaybeWhen, months: int, today: date) -> bool:
-    return isinstance(when, When) and months_after(when.latest, months) >= today
+    """Recent enough to count; a record without a day counts, the more cautious end."""
+    return not isinstance(when, When) or months_after(when.latest, months) >= today
 
 
 def _feeding_because(records: Iterable[FeedingRecord]) -> tuple[Because, ...]:

@@ -268,7 +268,8 @@ def _care(case: Case, doses: Sequence[Advice], log: _Log) -> list[Advice]:
 
 
 def _forbids_monitoring(advice: Advice) -> bool:
-    return advice.row.table == "dose" and advice.row.integer("step") in {3, 4}
+    """Too much or too early is not to be given, so there is nothing to watch."""
+    return advice.row.flag("without_monitoring")
 
 
 def _course_status(case: Case, log: _Log) -> list[Advice]:

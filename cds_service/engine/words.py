@@ -58,7 +58,7 @@ def record_text(record: ToxicityRecord) -> str:
     said = [record.label or record.syndrome.value]
     if record.ice_score is not None:
         said.append(f"ICE score {record.ice_score}")
-    elif isinstance(grade, Grade):
+    elif isinstance(grade, Grade) and "grade" not in said[0].lower():
         said.append(f"{'at least ' if grade.at_least else ''}grade {grade.value}")
     said.append(f"onset {day_text(record.onset)}")
     if isinstance(record.end, When):

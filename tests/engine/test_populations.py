@@ -110,7 +110,11 @@ def test_a_negative_without_a_day_makes_it_contradictory_not_closed() -> None:
     assert CONFIRM in answer.kinds
 
 
-@pytest.mark.parametrize("more", [(), (pregnancy(PregnancyFinding.NEGATIVE_TEST, -900),), (NOT_PREGNANT,)])
+def test_a_pregnancy_without_a_day_counts_as_recent() -> None:
+    assert "pregnancy/avoid critical" in later(pregnancy(PregnancyFinding.PREGNANT, NotRecorded)).kinds
+
+
+@pytest.mark.parametrize("more", [(pregnancy(PregnancyFinding.NEGATIVE_TEST, -900),), (NOT_PREGNANT,)])
 def test_a_pregnancy_without_a_day_is_asked_about_whatever_test_is_beside_it(more: tuple[object, ...]) -> None:
     assert CONFIRM in later(pregnancy(PregnancyFinding.PREGNANT, NotRecorded), *more).kinds
 
