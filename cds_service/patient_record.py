@@ -1,0 +1,329 @@
+"""What is known of one patient at one call: the prefetch first, and what is absent there from the FHIR server.
+
+Every need of the contract comes back with how far it was read, and why not wholly. Resources are sorted by what they
+are, not by the key they came under. What is not certainly this patient's is not used, and said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from cds_service.bundles import Contents, bundle_contents, contents, entries, place_of, resource_of, with_id
+from cds_service.errors import NothingReadable
+from cds_service.fhir_client import Answer, Failure, FhirReader, Question
+from cds_service.ownership import Owner, owner
+from cds_service.prefetch import PREFETCH, Template, is_patient_id
+from fhir_mappings.chart import Chart, Resource
+from fhir_mappings.elements import objects, part, reference_of, words
+from fhir_mappings.facts import Need, Reading, Unknown
+from fhir_mappings.medications import medication_reference
+
+DRAFT: Final = "draft order"
+"""What an Unknown of `context.draftOrders` is called: the rules know it by this name."""
+
+NO_SERVER: Final = "it was not prefetched, and the call names no FHIR server"
+NO_PATIENT_ID: Final = "it was not prefetched, and the patient's id can stand in no query"
+ANOTHER_PATIENT: Final = "it belongs to another patient and was not used"
+NO_PATIENT: Final = "it names no patient and was not used"
+NO_RESOURCE: Final = "an entry is no FHIR resource"
+
+_TYPE: Final = re.compile(r"[A-Z][A-Za-z]{1,63}")
+_MEDICATION: Final = re.compile(r"Medication/([A-Za-z0-9._-]{1,128})")
+_MOST_MEDICATIONS: Final = 120
+_MEDICATIONS_A_SEARCH: Final = 30
+_UNSUPPORTED: Final = frozenset({Failure.NOT_SUPPORTED, Failure.REFUSED, Failure.MALFORMED, Failure.FORBIDDEN})
+
+
+def gather(
+    *,
+    patient_id: str,
+    draft_orders: Mapping[str, Any] | None,
+    selections: Iterable[str] | None,
+    prefetch: Mapping[str, Any] | None,
+    reader: FhirReader | None,
+) -> Chart:
+    """Everything received and read for this patient.
+
+    Shape: `draft_orders` is the Bundle of the context; `reader` is None where the call names no FHIR server.
+    Unknown: entries that are no resource, resources of another patient (`foreign`) or of no stated one.
+    Raises: NothingReadable if none of the needed keys could be had, with the reason for each.
+    Source: contract, section 3; conformance C32 to C46.
+    """
+    record = _Record(patient_id=patient_id)
+    drafts = record.take_drafts(draft_orders or {})
+    found = _read(prefetch or {}, reader, record)
+    needs = {template.key: record.take(template, found[template.key]) for template in PREFETCH}
+    _require_something(needs)
+    record.take_others(prefetch or {})
+    if reader is not None:
+        record.take_medications(reader, drafts)
+    return Chart(
+        patient_id=patient_id,
+        draft_orders=drafts,
+        resources=tuple(record.resources.values()),
+        medications=record.medications,
+        needs=needs,
+        selections=None if selections is None else frozenset(selections),
+        unknowns=tuple(record.unknowns),
+    )
+
+
+def _require_something(needs: Mapping[str, Need]) -> None:
+    needed = [needs[template.key] for template in PREFETCH if template.needed]
+    if all(need.reading is Reading.UNAVAILABLE for need in needed):
+        raise NothingReadable({need.key: need.why for need in needed})
+
+
+# --- prefetch and FHIR server ---------------------------------------------------------------------------------------
+
+
+def _read(prefetch: Mapping[str, Any], reader: FhirReader | None, record: _Record) -> dict[str, Contents]:
+    """The contents of each key, with one round of questions to the FHIR server for what is absent or goes on."""
+    came = {
+        template.key: contents(prefetch[template.key], template) for template in PREFETCH if template.key in prefetch
+    }
+    if reader is None:
+        return {template.key: _without_reader(came.get(template.key)) for template in PREFETCH}
+    questions = {
+        template.key: question
+        for template in PREFETCH
+        if (question := _question(template, came.get(template.key), record.patient_id)) is not None
+    }
+    answers = reader.answers(questions) if questions else {}
+    return {
+        template.key: _together(template, came.get(template.key), answers.get(template.key), record)
+        for template in PREFETCH
+    }
+
+
+def _without_reader(came: Contents | None) -> Contents:
+    if came is None:
+        return Contents(reading=Reading.UNAVAILABLE, why=NO_SERVER)
+    if came.next:
+        came.lacks(Reading.PARTIAL, "the answer goes on, and the call names no FHIR server to read the rest from")
+    return came
+
+
+def _question(template: Template, came: Contents | None, patient_id: str) -> Question | None:
+    """What is still to be asked about this key, if anything."""
+    if came is not None and _goes_on(came):
+        return Question(query=came.next)
+    if (came is None or came.may_be_asked) and is_patient_id(patient_id):
+        return Question(
+            query=template.for_patient(patient_id),
+            resource_type=template.resource_type if template.is_read else "Bundle",
+        )
+    return None
+
+
+def _together(template: Template, came: Contents | None, answer: Answer | None, record: _Record) -> Contents:
+    """The contents of one key: what came with the call, what the server answered, or both."""
+    if answer is None:
+        return came if came is not None else Contents(reading=Reading.UNAVAILABLE, why=NO_PATIENT_ID)
+    if answer.unfiltered:
+        record.unfiltered.add(template.key)
+    first = came.pages if came is not None and _goes_on(came) else ()
+    found = bundle_contents([*first, *answer.pages], template)
+    if answer.failure is not None:
+        found.next = ""
+        found.lacks(Reading.PARTIAL if first or answer.pages else Reading.UNAVAILABLE, answer.failure.value)
+    if came is not None and not first:
+        _add(came, found)
+    return found
+
+
+def _goes_on(came: Contents) -> bool:
+    """Whether the rest of it is to be read. A query that failed is not asked again, not even for its next page."""
+    return bool(came.next) and not came.may_be_asked and came.reading is not Reading.UNAVAILABLE
+
+
+def _add(came: Contents, found: Contents) -> None:
+    """Resources that came in a wrong shape count beside what the server answers, and instead of no answer."""
+    found.resources = [*came.resources, *found.resources]
+    found.broken = [*came.broken, *found.broken]
+    if found.reading is Reading.UNAVAILABLE and came.reading is Reading.PARTIAL:
+        found.reading = Reading.PARTIAL
+
+
+# --- sorting --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class _Record:
+    """What has been accepted so far."""
+
+    patient_id: str
+    resources: dict[str, Resource] = field(default_factory=dict)
+    medications: dict[str, Resource] = field(default_factory=dict)
+    unknowns: list[Unknown] = field(default_factory=list)
+    unfiltered: set[str] = field(default_factory=set)
+    """Keys whose answer may hold other patients' data because the server knows no such search."""
+
+    def take_drafts(self, bundle: Mapping[str, Any]) -> tuple[Resource, ...]:
+        """The draft orders of this patient; one that names no patient is this patient's, by its context."""
+        drafts = []
+        for entry in entries(bundle):
+            resource = resource_of(entry)
+            if resource is None:
+                self.unknowns.append(Unknown(what=DRAFT, why=NO_RESOURCE, reference=place_of(entry)))
+                continue
+            resource = with_id(resource, place_of(entry))
+            if resource["resourceType"] == "Medication":
+                self._take_medication(resource, words(part(entry, "fullUrl")))
+            elif owner(resource, self.patient_id) is Owner.ANOTHER_PATIENT:
+                self._leave_out(resource, DRAFT, ANOTHER_PATIENT, foreign=True)
+            else:
+                drafts.append(resource)
+        return tuple(drafts)
+
+    def take(self, template: Template, found: Contents) -> Need:
+        """Sort the contents of one key, and say how far it was read."""
+        for place in found.broken:
+            self.unknowns.append(Unknown(what=template.resource_type, why=NO_RESOURCE, reference=place))
+        owners = [
+            self._take(resource, full_url, is_reported=template.key not in self.unfiltered)
+            for resource, full_url in found.resources
+        ]
+        asked = [
+            whose
+            for (resource, _), whose in zip(found.resources, owners, strict=True)
+            if resource["resourceType"] == template.resource_type
+        ]
+        if asked and Owner.THIS_PATIENT not in asked and template.key not in self.unfiltered:
+            self._distrust(template, found, asked)
+        return Need(key=template.key, reading=found.reading, why=found.why)
+
+    def take_others(self, prefetch: Mapping[str, Any]) -> None:
+        """Resources under keys that nobody asked for: they are no need, but they count."""
+        known = {template.key for template in PREFETCH}
+        other = Template(key="", query="?")
+        for key, value in prefetch.items():
+            if key in known:
+                continue
+            found = contents(value, other)
+            for place in found.broken:
+                self.unknowns.append(Unknown(what="prefetch", why=NO_RESOURCE, reference=place))
+            for resource, full_url in found.resources:
+                self._take(resource, full_url, is_reported=True)
+
+    def take_medications(self, reader: FhirReader, drafts: tuple[Resource, ...]) -> None:
+        """Read the Medications that orders and administrations refer to, the drafts' first, in the rest of the budget.
+
+        One that cannot be had stays unresolved; whoever reads the order then says so.
+        """
+        wanted = list(self._missing_medications(reader, drafts))
+        groups = [
+            tuple(wanted[start : start + _MEDICATIONS_A_SEARCH])
+            for start in range(0, len(wanted), _MEDICATIONS_A_SEARCH)
+        ]
+        if not groups:
+            return
+        answers = reader.answers(
+            {",".join(group): Question(query=f"Medication?_id={','.join(group)}") for group in groups}
+        )
+        self._take_answers(answers.values())
+        unsupported = {key for key, answer in answers.items() if answer.failure in _UNSUPPORTED}
+        singly = [
+            identity
+            for group in groups
+            if ",".join(group) in unsupported
+            for identity in group
+            if f"Medication/{identity}" not in self.medications
+        ]
+        if singly:
+            one_by_one = reader.answers(
+                {identity: Question(query=f"Medication/{identity}", resource_type="Medication") for identity in singly}
+            )
+            self._take_answers(one_by_one.values())
+
+    def _take_answers(self, answers: Iterable[Answer]) -> None:
+        for answer in answers:
+            for resource, full_url in bundle_contents(answer.pages, _MEDICATIONS).resources:
+                if resource["resourceType"] == "Medication":
+                    self._take_medication(resource, full_url)
+
+    def _missing_medications(self, reader: FhirReader, drafts: tuple[Resource, ...]) -> Iterator[str]:
+        seen: set[str] = set()
+        for resource in (*drafts, *self.resources.values()):
+            found = _MEDICATION.fullmatch(medication_reference(resource) or "")
+            if found is None or found[0] in self.medications or found[1] in seen or not is_patient_id(found[1]):
+                continue
+            if len(seen) < _MOST_MEDICATIONS and _points_here(resource, reader):
+                seen.add(found[1])
+                yield found[1]
+
+    def _take(self, resource: Resource, full_url: str, *, is_reported: bool) -> Owner:
+        resource = with_id(resource, place_of({"fullUrl": full_url}))
+        if resource["resourceType"] == "Medication":
+            self._take_medication(resource, full_url)
+            return Owner.NOBODY
+        whose = owner(resource, self.patient_id)
+        if whose is Owner.ANOTHER_PATIENT:
+            if is_reported:
+                self._leave_out(resource, _type_of(resource), ANOTHER_PATIENT, foreign=True)
+        elif whose is Owner.UNNAMED:
+            self._leave_out(resource, _type_of(resource), NO_PATIENT, foreign=False)
+        else:
+            self._keep(resource)
+        return whose
+
+    def _keep(self, resource: Resource) -> None:
+        """The same `Type/id` once: the newest `meta.lastUpdated`, else the first."""
+        place = reference_of(resource) or f"#{len(self.resources)}"
+        known = self.resources.get(place)
+        if known is None or _is_newer(resource, known):
+            self.resources[place] = resource
+
+    def _take_medication(self, resource: Resource, full_url: str) -> None:
+        for place in (reference_of(resource), full_url if full_url.startswith("urn:") else ""):
+            if place:
+                self.medications.setdefault(place, resource)
+
+    def _leave_out(self, resource: Resource, what: str, why: str, *, foreign: bool) -> None:
+        self.unknowns.append(Unknown(what=what, why=why, reference=reference_of(resource), foreign=foreign))
+
+    @staticmethod
+    def _distrust(template: Template, found: Contents, asked: list[Owner]) -> None:
+        """Nothing of this patient where something was found: that is no answer about this patient."""
+        if template.is_read:
+            if Owner.ANOTHER_PATIENT in asked:
+                found.lacks(Reading.UNAVAILABLE, "the patient received is another one than the call is about")
+            else:
+                found.lacks(Reading.UNAVAILABLE, "the patient received has no id")
+        elif Owner.ANOTHER_PATIENT in asked:
+            found.lacks(Reading.PARTIAL, "the answer holds only resources of another patient")
+
+
+_MEDICATIONS: Final = Template(key="", query="Medication?_id=")
+
+
+def _type_of(resource: Resource) -> str:
+    """The resource type, if it is spelt as one: it may stand in a log line."""
+    kind = words(resource.get("resourceType"))
+    return kind if _TYPE.fullmatch(kind) else "resource"
+
+
+def _points_here(resource: Resource, reader: FhirReader) -> bool:
+    """Whether the medication reference is relative or of the call's own server: ids mean nothing on another one."""
+    for holder in objects(resource.get("medicationReference")) + objects(part(resource, "medication", "reference")):
+        text = words(holder.get("reference"))
+        if "://" in text and not reader.reaches(text):
+            return False
+    return True
+
+
+def _is_newer(resource: Resource, known: Resource) -> bool:
+    new, old = _updated(resource), _updated(known)
+    return new is not None and (old is None or new > old)
+
+
+def _updated(resource: Resource) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(words(part(resource, "meta", "lastUpdated")))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
