@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from cds_service.fhir_client import next_link
+from cds_service.fhir_answer import next_link
 from cds_service.prefetch import Template
 from fhir_mappings.chart import Resource
 from fhir_mappings.elements import items, part, words

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from cds_service.bundles import Contents, bundle_contents, contents, entries, place_of, resource_of, with_id
 from cds_service.errors import NothingReadable
-from cds_service.fhir_client import Answer, Failure, FhirReader, Question
+from cds_service.fhir_client import Answer, FhirReader, Question
+from cds_service.fhir_failure import Failure
 from cds_service.ownership import Owner, owner
 from cds_service.prefetch import PREFETCH, Template, is_patient_id
 from fhir_mappings.chart import Chart, Resource

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from cds_service import fhir_client
+from cds_service import fhir_client, fhir_connection
 from cds_service.errors import NothingReadable
-from cds_service.fhir_client import Bounds, Failure, FhirClient, FhirReader, Question
+from cds_service.fhir_client import Bounds, FhirClient, FhirReader, Question
+from cds_service.fhir_failure import Failure
 from fhir_mappings.chart import Chart
 from fhir_mappings.facts import Reading
 from tests.reading.builders import KEYS, bundle, ids, outcome, read, reading, readings, resource, unknowns
@@ -185,10 +186,10 @@ def test_a_tls_handshake_that_is_never_answered_ends_at_the_budget(client: FhirC
 @pytest.fixture
 def trusted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The certificate of these tests is one of an authority that this process knows."""
-    monkeypatch.setattr(fhir_client, "DEFAULT_CA_BUNDLE_PATH", str(CERTIFICATE))
-    fhir_client._tls_context.cache_clear()
+    monkeypatch.setattr(fhir_connection, "DEFAULT_CA_BUNDLE_PATH", str(CERTIFICATE))
+    fhir_connection.tls_context.cache_clear()
     yield
-    fhir_client._tls_context.cache_clear()
+    fhir_connection.tls_context.cache_clear()
 
 
 @pytest.mark.usefixtures("trusted")
@@ -530,7 +531,7 @@ def test_an_address_that_is_not_allowed_is_never_called(
     client: FhirClient, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, **_: resolved(host, "93.184.215.14"))
-    monkeypatch.setattr(fhir_client, "create_connection", called_by_mistake)
+    monkeypatch.setattr(fhir_connection, "create_connection", called_by_mistake)
     chart = timed(client.reader(url, TOKEN), {"conditions": None})
     assert reading(chart, KEY) == (UNAVAILABLE, "FHIR server address not allowed")
 
@@ -543,7 +544,7 @@ def test_a_name_that_resolves_to_a_private_address_is_never_called(
     client: FhirClient, monkeypatch: pytest.MonkeyPatch, addresses: list[str]
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, **_: resolved(None, *addresses))
-    monkeypatch.setattr(fhir_client, "create_connection", called_by_mistake)
+    monkeypatch.setattr(fhir_connection, "create_connection", called_by_mistake)
     chart = timed(client.reader("https://ehr.example/fhir", TOKEN), {"conditions": None})
     assert reading(chart, KEY) == (UNAVAILABLE, "FHIR server address not allowed")
 
@@ -558,7 +559,7 @@ def test_the_address_that_was_checked_is_the_one_that_is_called(
         raise OSError
 
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, **_: resolved(None, "93.184.215.14", "93.184.215.15"))
-    monkeypatch.setattr(fhir_client, "create_connection", connect)
+    monkeypatch.setattr(fhir_connection, "create_connection", connect)
     chart = timed(client.reader("https://ehr.example/fhir", TOKEN), {"conditions": None})
     assert set(called) == {("93.184.215.14", 443), ("93.184.215.15", 443)}
     assert reading(chart, KEY) == (UNAVAILABLE, "the connection to the FHIR server failed")
@@ -598,7 +599,7 @@ def test_an_open_server_on_this_machine_is_read_without_a_token(patient_client: 
 
 
 def test_a_server_elsewhere_is_not_read_without_a_token(client: FhirClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fhir_client, "create_connection", called_by_mistake)
+    monkeypatch.setattr(fhir_connection, "create_connection", called_by_mistake)
     chart = timed(client.reader("https://ehr.example/fhir"), {"conditions": None})
     assert reading(chart, KEY) == (UNAVAILABLE, "the call brought no access token for the FHIR server")
 

@@ -1,0 +1,97 @@
+"""One HTTP answer of a FHIR server: its status, its bytes, and the resource in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+import msgspec
+import requests
+
+from cds_service.fhir_failure import Failure, FhirFailed
+from fhir_mappings.chart import Resource
+
+UNREADABLE_LINK: Final = "a next link that is no URL"
+MOST_NESTED: Final = 100
+MOST_DIGITS: Final = 64
+
+_STATUSES: Final[Mapping[int, Failure]] = {
+    401: Failure.NOT_AUTHORISED,
+    403: Failure.FORBIDDEN,
+    429: Failure.TOO_MANY_REQUESTS,
+}
+_ABSENT: Final = frozenset({404, 405, 410, 501})
+
+
+def check_status(status: int) -> None:
+    if status == 200:
+        return
+    if status in _STATUSES:
+        raise FhirFailed(_STATUSES[status])
+    if status in _ABSENT:
+        raise FhirFailed(Failure.NOT_SUPPORTED)
+    if 300 <= status < 400:
+        raise FhirFailed(Failure.REDIRECTED)
+    if status < 300:
+        raise FhirFailed(Failure.MALFORMED)
+    raise FhirFailed(Failure.SERVER_ERROR if status >= 500 else Failure.REFUSED, status)
+
+
+def body_of(response: requests.Response, most: int) -> bytes:
+    """The body, as long as it has at most so many bytes (counted after decompression)."""
+    announced = response.headers.get("Content-Length", "")
+    if announced.isdigit() and int(announced) > most:
+        raise FhirFailed(Failure.TOO_LARGE)
+    body = bytearray()
+    for chunk in response.iter_content(65_536):
+        body += chunk
+        if len(body) > most:
+            raise FhirFailed(Failure.TOO_LARGE)
+    return bytes(body)
+
+
+def _number(text: str) -> Decimal | str:
+    """A decimal with the digits it was sent with; beyond reason it stays a text, and its resource says so itself."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text
+    return number if abs(number.adjusted()) <= MOST_DIGITS else text
+
+
+_DECODER: Final = msgspec.json.Decoder(float_hook=_number)
+
+
+def resource_in(body: bytes, resource_type: str) -> Resource:
+    """The resource in `body`: of the type asked for, or an OperationOutcome in its place."""
+    try:
+        found = _DECODER.decode(body.removeprefix(b"\xef\xbb\xbf"))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise FhirFailed(Failure.MALFORMED) from None
+    if not isinstance(found, dict) or found.get("resourceType") not in (resource_type, "OperationOutcome"):
+        raise FhirFailed(Failure.MALFORMED)
+    if _nests_deeper_than(found, MOST_NESTED):
+        raise FhirFailed(Failure.MALFORMED)
+    return found
+
+
+def _nests_deeper_than(root: object, most: int) -> bool:
+    """Whether the JSON nests deeper than any chart does: readers of it may recurse."""
+    level = [root]
+    for _ in range(most):
+        if not level:
+            return False
+        inner = [node.values() if isinstance(node, dict) else node for node in level if isinstance(node, dict | list)]
+        level = [child for children in inner for child in children if isinstance(child, dict | list)]
+    return bool(level)
+
+
+def next_link(bundle: Resource) -> str:
+    """Where the next page of a Bundle is, "" for the last one."""
+    links = bundle.get("link")
+    for link in links if isinstance(links, list) else [links]:
+        if isinstance(link, Mapping) and link.get("relation") == "next":
+            url = link.get("url")
+            return url if isinstance(url, str) and url else UNREADABLE_LINK
+    return ""
