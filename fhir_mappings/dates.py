@@ -15,7 +15,8 @@ from fhir_mappings.facts import MaybeWhen, NotRecorded, Unknown, When
 
 _DATE_TIME: Final = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
-    r"(?:[T ](?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.\d+)?)?(?P<offset>Z|z|[+-]\d\d:?\d\d)?)?)?)?"
+    r"(?:[T ](?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.\d+)?)?(?P<offset>Z|z|[+-]\d\d:?\d\d)?)?)?)?",
+    re.ASCII,
 )
 DATE_IN_TEXT: Final = re.compile(r"(?<![\d-])(?:19|20)\d\d-\d\d(?:-\d\d)?(?![\d-])")
 

@@ -150,22 +150,16 @@ def _keys(system: str, code: str) -> tuple[str, ...]:
 
 
 def _ndc_keys(code: str) -> tuple[str, ...]:
-    """Labeler and product, 9 digits, for each way of reading a 10- or 11-digit code with or without dashes."""
+    """Labeler and product in 9 digits, of an NDC with or without dashes; 8 and 10 digits are 5-3 and 5-3-2, as ours are."""
     parts = code.split("-")
     digits = "".join(parts)
-    if not digits.isdigit():
+    if not digits.isdecimal():
         return ()
     if len(parts) > 1:
         return (parts[0].zfill(5) + parts[1].zfill(4),)
-    match len(digits):
-        case 9 | 11:
-            return (digits[:9],)
-        case 10:  # 5-3-2, 5-4-1, 4-4-2
-            return (digits[:5] + digits[5:8].zfill(4), digits[:9], digits[:4].zfill(5) + digits[4:8])
-        case 8:
-            return (digits[:5] + digits[5:].zfill(4),)
-        case _:
-            return ()
+    if len(digits) in (8, 10):
+        return (digits[:5] + digits[5:8].zfill(4),)
+    return (digits[:9],) if len(digits) in (9, 11) else ()
 
 
 @dataclass(frozen=True, kw_only=True)
