@@ -243,3 +243,22 @@ def test_a_real_tarlatamab_order_counted_in_pills_is_asked_about(client: FlaskCl
             asked.append(any(said.startswith("dose/clarify") for said in advice_of(response.json["cards"])))
     assert asked
     assert all(asked)
+
+
+# --- what the log may say -----------------------------------------------------------------------------------
+
+
+def test_the_log_names_rows_and_kinds_of_unknowns_but_no_word_of_the_record(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    call = example()
+    prefetch = call["prefetch"]
+    prefetch["procedures"] = {"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Marker Name"}}]}
+    prefetch["conditions"]["entry"].append({"resource": {"resourceType": "Condition", "id": "x", "subject": 7}})
+    with caplog.at_level("INFO", "cds_service"):
+        assert client.post(SIGN, json=call).status_code == 200
+    told = json.loads(caplog.messages[-1])
+    assert "R2" in told["rows"]
+    assert told["unknowns"]
+    assert "Marker" not in caplog.text
+    assert "example" not in caplog.text
