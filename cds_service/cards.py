@@ -17,6 +17,7 @@ from cds_service.knowledge.regimen import Regimen, Row, Sources
 
 ROW_SYSTEM: Final = "https://tarlatamab-cds.example.org/CodeSystem/row"
 LONGEST_FACT: Final = 300
+LINK: Final = re.compile(r"(?i)\b(https?|ftp|mailto|www)(?=[:.])")
 UNREVIEWED: Final = "Not yet clinically reviewed."
 _Item = TypeVar("_Item", bound=Hashable)
 SECTION_TITLES: Final = {"why": "**Why**", "source": "**Source**"}
@@ -78,8 +79,9 @@ def filled(sentence: str, slots: Mapping[str, str], *, markdown: bool) -> str:
 
 
 def plain(text: str) -> str:
-    """One line without control characters and angle brackets, for places that hold plain text."""
-    return " ".join(re.sub(r"[\x00-\x1f\x7f<>]", " ", text).split())
+    """One line without control characters, angle brackets and links, for places that hold plain text."""
+    line = " ".join(re.sub(r"[\x00-\x1f\x7f<>]", " ", text).split())
+    return LINK.sub(r"\1 ", line).replace("](", "] (")
 
 
 def escaped(text: str) -> str:
@@ -89,7 +91,7 @@ def escaped(text: str) -> str:
         line = line[: LONGEST_FACT - 1].rstrip() + "…"
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = re.sub(r"([\\`*_\[\]|~#!$])", r"\\\1", line)
-    return re.sub(r"(?i)\b(https?|ftp|mailto|www)(?=[:.])", r"\1&#8203;", line).replace("@", "&#64;")
+    return LINK.sub(r"\1&#8203;", line).replace("@", "&#64;")
 
 
 def shortened(summary: str) -> str:

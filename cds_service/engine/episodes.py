@@ -186,10 +186,9 @@ def _apart(one: When, other: When) -> int:
     return (other.latest - one.earliest).days
 
 
-def _belongs(record: ToxicityRecord, episode: Episode, doses: Sequence[GivenDose], gap: int) -> bool:
-    last, onset = episode.latest_onset, record.onset
-    if last is None or not isinstance(onset, When):
-        return True
+def _belongs(onset: When, episode: Episode, doses: Sequence[GivenDose], gap: int) -> bool:
+    """Whether a record of this onset is part of the episode, all of whose records have an onset."""
+    last = max(episode.onsets, key=lambda when: (when.latest, when.earliest))
     if _dose_between(last, onset, doses):
         return False
     ended = episode.ended
@@ -199,8 +198,8 @@ def _belongs(record: ToxicityRecord, episode: Episode, doses: Sequence[GivenDose
     return touches or _apart(last, onset) <= gap
 
 
-def _by_onset(record: ToxicityRecord) -> tuple[date, date, int]:
-    onset = record.onset if isinstance(record.onset, When) else When(earliest=date.min, latest=date.min)
+def _by_onset(dated: tuple[When, ToxicityRecord]) -> tuple[date, date, int]:
+    onset, record = dated
     return onset.latest, onset.earliest, -(grade_value(record) or 0)
 
 
@@ -213,13 +212,13 @@ def episodes_of(
     Source: clinical-rules "Toxicity records"; knowledge section 6 (Episodes).
     """
     own = [record for record in records if record.syndrome is syndrome]
-    dated = sorted((record for record in own if isinstance(record.onset, When)), key=_by_onset)
+    dated = sorted(((r.onset, r) for r in own if isinstance(r.onset, When)), key=_by_onset)
     found: list[Episode] = []
-    for record in dated:
+    for onset, record in dated:
         if grade_value(record) == 0 and not is_lower_bound(record):
             if found:
                 found[-1] = replace(found[-1], closings=(*found[-1].closings, record))
-        elif found and _belongs(record, found[-1], doses, gap_days):
+        elif found and _belongs(onset, found[-1], doses, gap_days):
             found[-1] = replace(found[-1], records=(*found[-1].records, record))
         else:
             found.append(Episode(syndrome=syndrome, records=(record,)))

@@ -96,6 +96,13 @@ def test_a_grade_3_neurotoxicity_without_an_onset_is_asked_about_not_stopped() -
     assert "neurotoxicity/withhold critical" in answer.about(0)
 
 
+def test_an_event_without_outcome_is_closed_by_its_copy_that_resolved_on_an_unknown_day() -> None:
+    event = crs(2, -13, course=Course.OUTCOME_MISSING, ref="event")
+    copy = crs(2, -13, NotRecorded, ref="problem", **RESOLVED)
+    assert ask(order("10"), *course(3, -14), event).about(0) == ["crs/withhold critical"]
+    assert ask(order("10"), *course(3, -14), event, copy).about(0) == ["monitoring/monitor info"]
+
+
 # --- not ours --------------------------------------------------------------------------------------------------
 
 

@@ -7,13 +7,18 @@ from typing import Any
 
 import pytest
 
-from fhir_mappings.facts import Analyte, NotRecorded, Reading, Route, Unknown
+from cds_service.engine.case import Call, Case
+from cds_service.engine.grading import result_text
+from cds_service.engine.monitoring import ordinary_lines
+from fhir_mappings.facts import Analyte, Bound, NotRecorded, Reading, Route, Unknown
 from tests.engine.builders import (
+    AT,
     Answer,
     ask,
     between,
     course,
     crs,
+    day,
     give,
     gives,
     iso,
@@ -22,7 +27,9 @@ from tests.engine.builders import (
     neuro,
     order,
     read,
+    rulebook,
     saline,
+    state_of,
     steroid,
 )
 
@@ -296,3 +303,20 @@ def test_a_position_named_in_the_order_that_disagrees_is_said() -> None:
     assert answer.kinds == FITS
     assert "The order names C4D1; by the doses on record this is C3D1." in answer.text("monitoring")
     assert "The order names" not in ask(order("10", position_named="C3D1"), *course(4, -14)).text("monitoring")
+
+
+def test_without_a_position_no_next_dose_is_promised() -> None:
+    state = state_of(order("10", position_named="C4D1"))
+    call = Call(regimen=rulebook().regimen, state=state, at=AT)
+    case = Case(call=call, order=state.orders[0], on=day(0), course=call.course)
+    assert case.position is None
+    assert not [line for line in ordinary_lines(case) if "next_due" in line.slots]
+
+
+def test_a_refused_result_is_shown_with_the_reason() -> None:
+    assert result_text(lab(Analyte.PLATELETS, None, refused="the unit is missing")) == "platelets: the unit is missing"
+
+
+@pytest.mark.parametrize(("bound", "said"), [(Bound.BELOW, "<15 mL/min/1.73 m²"), (Bound.ABOVE, ">15 mL/min/1.73 m²")])
+def test_a_bound_is_shown_as_one(bound: Bound, said: str) -> None:
+    assert result_text(lab(Analyte.EGFR, "15", bound=bound)) == said

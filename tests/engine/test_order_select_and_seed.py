@@ -92,12 +92,12 @@ def test_without_a_dose_rows_3_and_5_to_10_are_not_run(facts: tuple[object, ...]
 
 
 def test_without_a_dose_and_with_a_day_row_4_is_run() -> None:
-    assert select(order(NO_DOSE), give(-3, "1")).kinds == ["dose/wait critical", STATUS]
+    assert select(order(NO_DOSE), give(-3, "1")).kinds[0] == "dose/wait critical"
 
 
 def test_without_a_day_row_4_is_run_for_today_alone() -> None:
     assert select(order("10", NotRecorded), give(-3, "1")).kinds == [STATUS]
-    assert select(order("10", NotRecorded), give(day(0, "07:00"), "1")).kinds == ["dose/wait critical", STATUS]
+    assert select(order("10", NotRecorded), give(day(0, "07:00"), "1")).kinds[0] == "dose/wait critical"
 
 
 def test_several_undated_drafts_are_not_yet_asked_to_be_dated() -> None:

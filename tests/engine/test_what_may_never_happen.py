@@ -291,6 +291,29 @@ def test_a_row_whose_question_nobody_answers_is_refused_at_the_start(table: str)
         Rulebook(replace(regimen, tables=tables))
 
 
+def without(*row_ids: str) -> Rulebook:
+    """The rules without some rows: knowledge with a hole."""
+    tables = {
+        name: replace(table, rows=tuple(row for row in table.rows if row.id not in row_ids))
+        for name, table in KNOWLEDGE.tables.items()
+    }
+    return Rulebook(replace(KNOWLEDGE, tables=tables))
+
+
+@pytest.mark.parametrize(
+    ("hole", "facts"),
+    [
+        ("SCH-TREATMENT", ROUTINE),  # no row of the schedule for this dose
+        ("OBS-6-9", ROUTINE),  # no observation hours for it
+        ("LINE-INFUSION", ROUTINE),  # no words for the card
+        ("CRS-CONFIRM", (*ROUTINE, crs(4, -50, -45, confirmed=False))),  # no row that asks to confirm
+    ],
+)
+def test_a_hole_in_the_knowledge_is_a_critical_card_and_never_silence(hole: str, facts: tuple[object, ...]) -> None:
+    answer = ask(order("10"), *facts, book=without(hole))
+    assert CRITICAL in answer.kinds
+
+
 # --- silence ---------------------------------------------------------------------------------------------------
 
 
