@@ -105,16 +105,24 @@ def resource_of(entry: Any) -> Resource | None:
 
 def place_of(entry: Any) -> str:
     """`Type/id` as the `fullUrl` of an entry has it, "" if it has none."""
-    found = _TYPE_AND_ID.search(words(part(entry, "fullUrl")))
-    return f"{found[1]}/{found[2]}" if found else ""
+    return _place_in(full_url_of(entry))
 
 
-def with_id(resource: Resource, place: str) -> Resource:
+def full_url_of(entry: Any) -> str:
+    return words(entry.get("fullUrl")) if isinstance(entry, Mapping) else ""
+
+
+def with_id(resource: Resource, full_url: str) -> Resource:
     """The resource with the id that its entry's `fullUrl` gives it, where it has none of its own."""
-    kind, _, identity = place.partition("/")
-    if identity and kind == resource.get("resourceType") and not words(resource.get("id")):
-        return {**resource, "id": identity}
-    return resource
+    if words(resource.get("id")):
+        return resource
+    kind, _, identity = _place_in(full_url).partition("/")
+    return {**resource, "id": identity} if identity and kind == resource["resourceType"] else resource
+
+
+def _place_in(full_url: str) -> str:
+    found = _TYPE_AND_ID.search(full_url)
+    return f"{found[1]}/{found[2]}" if found else ""
 
 
 def _read_page(found: Contents, page: Resource, *, depth: int) -> int:
@@ -133,9 +141,15 @@ def _read_page(found: Contents, page: Resource, *, depth: int) -> int:
             if next_link(resource):
                 found.lacks(Reading.PARTIAL, "a Bundle inside the answer is cut short")
         else:
-            found.resources.append((resource, words(part(entry, "fullUrl"))))
-        matches += part(entry, "search", "mode") not in ("include", "outcome")
+            found.resources.append((resource, full_url_of(entry)))
+        matches += _is_match(entry)
     return matches
+
+
+def _is_match(entry: Any) -> bool:
+    """Whether the entry answers the query, rather than accompany what does."""
+    search = entry.get("search") if isinstance(entry, Mapping) else None
+    return search is None or part(search, "mode") not in ("include", "outcome")
 
 
 def _judge_completeness(found: Contents, pages: Sequence[Resource], matches: int, wanted: Template) -> None:

@@ -55,11 +55,16 @@ def owner(resource: Resource, patient_id: str) -> Owner:
     if kind == "Patient":
         named = words(resource.get("id"))
         return _by_id(named, patient_id) if named else Owner.UNNAMED
-    owners = {_by_reference(resource[member], patient_id) for member in _MEMBERS if resource.get(member)}
-    for found in (Owner.ANOTHER_PATIENT, Owner.UNNAMED, Owner.THIS_PATIENT):
-        if found in owners:
-            return found
-    return Owner.UNNAMED if kind in NAMES_A_PATIENT else Owner.NOBODY
+    named_by = [value for member in _MEMBERS if (value := resource.get(member))]
+    if not named_by:
+        return Owner.UNNAMED if kind in NAMES_A_PATIENT else Owner.NOBODY
+    return _strictest([_by_reference(value, patient_id) for value in named_by])
+
+
+def _strictest(owners: list[Owner]) -> Owner:
+    if len(owners) == 1:
+        return owners[0]
+    return next((found for found in (Owner.ANOTHER_PATIENT, Owner.UNNAMED) if found in owners), Owner.THIS_PATIENT)
 
 
 def _by_id(named: str, patient_id: str) -> Owner:
@@ -67,14 +72,14 @@ def _by_id(named: str, patient_id: str) -> Owner:
 
 
 def _by_reference(value: Any, patient_id: str) -> Owner:
-    texts = [value] if isinstance(value, str) else [words(found.get("reference")) for found in objects(value)]
-    owners = {_by_text(text.strip(), patient_id) for text in texts}
-    for found in (Owner.ANOTHER_PATIENT, Owner.UNNAMED, Owner.THIS_PATIENT):
-        if found in owners:
-            return found
-    return Owner.UNNAMED
+    if isinstance(value, str):
+        return _by_text(value, patient_id)
+    references = [_by_text(words(found.get("reference")), patient_id) for found in objects(value)]
+    return _strictest(references or [Owner.UNNAMED])
 
 
 def _by_text(text: str, patient_id: str) -> Owner:
-    found = _PATIENT.search(text)
+    if text == f"Patient/{patient_id}":  # nearly always
+        return Owner.THIS_PATIENT
+    found = _PATIENT.search(text.strip())
     return _by_id(found[1], patient_id) if found else Owner.UNNAMED

@@ -12,7 +12,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from cds_service.bundles import Contents, bundle_contents, contents, entries, place_of, resource_of, with_id
+from cds_service.bundles import (
+    Contents,
+    bundle_contents,
+    contents,
+    entries,
+    full_url_of,
+    place_of,
+    resource_of,
+    with_id,
+)
 from cds_service.errors import NothingReadable
 from cds_service.fhir_client import Answer, FhirReader, Question
 from cds_service.fhir_failure import Failure
@@ -172,9 +181,9 @@ class _Record:
             if resource is None:
                 self.unknowns.append(Unknown(what=DRAFT, why=NO_RESOURCE, reference=place_of(entry)))
                 continue
-            resource = with_id(resource, place_of(entry))
+            resource = with_id(resource, full_url_of(entry))
             if resource["resourceType"] == "Medication":
-                self._take_medication(resource, words(part(entry, "fullUrl")))
+                self._take_medication(resource, full_url_of(entry))
             elif owner(resource, self.patient_id) is Owner.ANOTHER_PATIENT:
                 self._leave_out(resource, DRAFT, ANOTHER_PATIENT, foreign=True)
             else:
@@ -249,7 +258,8 @@ class _Record:
 
     def _missing_medications(self, reader: FhirReader, drafts: tuple[Resource, ...]) -> Iterator[str]:
         seen: set[str] = set()
-        for resource in (*drafts, *self.resources.values()):
+        stated = (r for r in (*drafts, *self.resources.values()) if "medicationReference" in r or "medication" in r)
+        for resource in stated:
             found = _MEDICATION.fullmatch(medication_reference(resource) or "")
             if found is None or found[0] in self.medications or found[1] in seen or not is_patient_id(found[1]):
                 continue
@@ -258,7 +268,7 @@ class _Record:
                 yield found[1]
 
     def _take(self, resource: Resource, full_url: str, *, is_reported: bool) -> Owner:
-        resource = with_id(resource, place_of({"fullUrl": full_url}))
+        resource = with_id(resource, full_url)
         if resource["resourceType"] == "Medication":
             self._take_medication(resource, full_url)
             return Owner.NOBODY
