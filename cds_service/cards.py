@@ -155,16 +155,21 @@ def citation(rows: Sequence[Row], regimen: Regimen) -> str:
     labels = _unique(row.cite.label for row in rows if row.cite.label)
     if labels and regimen.sources is Sources.SEED_AND_LABEL:
         said.append(f"{regimen.label}, {', '.join(labels)}")
-    statements = _unique(statement for row in rows for statement in row.cite.statements)
+    statements = sorted(_unique(statement for row in rows for statement in row.cite.statements), key=_by_number)
     if statements:
         said.append(f"seed {', '.join(statements)}")
-    differences = _unique(difference for row in rows for difference in row.cite.differences)
+    differences = sorted(_unique(difference for row in rows for difference in row.cite.differences), key=_by_number)
     if differences:
         said.append(", ".join(differences))
     if rows[0].cite.why:
         said.append(rows[0].cite.why)
     named = f"Row{'' if len(rows) == 1 else 's'} {', '.join(row.id for row in rows)}."
     return f"{escaped('; '.join(said))}. {named} {_review(rows)}"
+
+
+def _by_number(name: str) -> int:
+    """`S11` after `S3`."""
+    return int(re.sub(r"\D", "", name) or 0)
 
 
 def _review(rows: Sequence[Row]) -> str:

@@ -77,6 +77,15 @@ class Call:
                         return episode
         return None
 
+    def has_severe_crs_now(self) -> bool:
+        """Whether an active CRS has the grade after which the course restarts."""
+        return any(
+            episode.is_active and episode.grade == row.integer("grade")
+            for row in self.regimen.table("dose").rows
+            if row.has("syndrome")
+            for episode in self.episodes(row.text("syndrome"))
+        )
+
 
 def has_resolved_at(episode: Episode, grade: int) -> bool:
     """Resolved, with this worst grade by its grade and not only by a severity (then the grade is asked for)."""
@@ -89,6 +98,19 @@ def dose_after(episode: Episode, course: Course) -> bool:
     if since is None:
         return False
     return any(dose.day.earliest > since.latest for dose in course.completed)
+
+
+def position_slots(position: Position | None) -> dict[str, str]:
+    """The slots that say what is due; none without a position."""
+    if position is None:
+        return {}
+    return {
+        "due": str(position.due),
+        "position": position.name,
+        "due_on": position.due_on.isoformat(),
+        "limit_day": position.limit_day.isoformat() if position.limit_day else "none stated",
+        "overall": f"{ordinal_text(position.overall)} dose overall",
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +161,13 @@ class Case:
         restart = self.severe_crs is not None
         return position_of(self.course, self.on, self.regimen, restart_after_toxicity=restart)
 
+    @cached_property
+    def if_lifted(self) -> Position | None:
+        """What would be due once a hold is lifted: an active CRS of the grade that restarts is then a resolved one."""
+        if self.position is None or not self.call.has_severe_crs_now():
+            return self.position
+        return position_of(self.course, self.on, self.regimen, restart_after_toxicity=True)
+
     @property
     def is_start(self) -> bool:
         """Whether this is a first or restarted dose; unknown counts as one."""
@@ -177,7 +206,7 @@ class Case:
     @cached_property
     def slots(self) -> dict[str, str]:
         """The slots that every sentence about this dose may use."""
-        last, position = self.course.last_completed or self.course.last_exposure, self.position
+        last = self.course.last_completed or self.course.last_exposure
         slots = {
             "drug": self.regimen.drug,
             "name": self.regimen.name,
@@ -188,15 +217,7 @@ class Case:
             "days": str(days_at_most(self.on, last.day)) if last else NOT_KNOWN,
             "since": self._since(),
         }
-        if position is not None:
-            slots |= {
-                "due": str(position.due),
-                "position": position.name,
-                "due_on": position.due_on.isoformat(),
-                "limit_day": position.limit_day.isoformat() if position.limit_day else "none stated",
-                "overall": f"{ordinal_text(position.overall)} dose overall",
-            }
-        return slots
+        return slots | position_slots(self.position)
 
     def _since(self) -> str:
         last = self.course.last_completed

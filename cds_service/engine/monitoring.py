@@ -192,8 +192,12 @@ def _restart_done_lines(case: Case, episodes: Sequence[Episode]) -> list[Line]:
 def _laboratory_lines(case: Case) -> list[Line]:
     oldest = int(case.regimen.numbers["lab_age_days"])
     results = [(a, newest(case.state.labs, a)) for a in (*BLOOD_COUNT, *LIVER_TESTS)]
-    said = [f"{a.value} {result_text(r)} on {day_text(r.day)}" for a, r in results if r is not None]
-    lines = [case.line("laboratory", what=listed(said))] if said and case.has_line("laboratory") else []
+    by_day: dict[str, list[str]] = {}
+    for analyte, result in results:
+        if result is not None:
+            by_day.setdefault(day_text(result.day), []).append(f"{analyte.value} {result_text(result)}")
+    said = "; ".join(f"{day}: {listed(named)}" for day, named in by_day.items())
+    lines = [case.line("laboratory", what=f"Newest results of {said}")] if said else []
     missing = [a.value for a, r in results if r is None or age_days(r, case.call.today) > oldest]
     if missing and not case.call.course.doses and case.has_line("laboratory missing before the first dose"):
         lines.append(case.line("laboratory missing before the first dose", what=listed(missing)))

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from cds_service.engine import gaps, monitoring, populations, step_up, toxicity
 from cds_service.engine.advice import Advice, Assessment, Expected, Finding, Line
 from cds_service.engine.case import Call, Case
-from cds_service.engine.course import Course
+from cds_service.engine.course import Course, Position
 from cds_service.engine.history import DoseKind, GivenDose, kind_of, planned_orders
 from cds_service.engine.words import day_text
 from cds_service.errors import KnowledgeError
@@ -226,14 +226,14 @@ def _advice_on(case: Case, log: _Log) -> list[Advice]:
         stops, confirmations = _stops_and_confirmations(case, log)
         if stops:
             beside = [advice for advice in population if (advice.topic, advice.action) in BESIDE_STOP]
-            return [_to_advice(case, stop, expected=False) for stop in stops] + beside
+            return [replace(_to_advice(case, stop), expected=None) for stop in stops] + beside
         found = confirmations + _collect(case, "hold", log)
         holds = [toxicity.with_what_follows(case, finding) for finding in found if finding.row.flag("holds")]
         suspicions = [_to_advice(case, finding) for finding in found if not finding.row.flag("holds")]
         doses = [_to_advice(case, finding) for finding in _dose_findings(case, log)]
         if holds:
             critical = [advice for advice in doses if advice.topic == "dose" and advice.indicator == "critical"]
-            return [_to_advice(case, hold) for hold in holds] + critical + population
+            return [_to_advice(case, hold, due=case.if_lifted) for hold in holds] + critical + population
         return suspicions + doses + _care(case, doses, log) + population
     except Exception:  # what the rules share raised: nothing about this order could be assessed
         log.failed[case.order.order] = None
@@ -284,15 +284,14 @@ def _course_status(case: Case, log: _Log) -> list[Advice]:
     return [_to_advice(case, finding)]
 
 
-def _expected(case: Case) -> Expected | None:
-    if case.position is None:
+def _expected(case: Case, due: Position | None) -> Expected | None:
+    if due is None:
         return None
-    return Expected(
-        order=case.order.order, dose=case.position.due, position=case.position.name, due_on=case.position.due_on
-    )
+    return Expected(order=case.order.order, dose=due.due, position=due.name, due_on=due.due_on)
 
 
-def _to_advice(case: Case, finding: Finding, *, expected: bool = True) -> Advice:
+def _to_advice(case: Case, finding: Finding, *, due: Position | None = None) -> Advice:
+    """The finding as advice on this dose; `due` where something else than the position of the case is expected."""
     row = finding.row
     return Advice(
         topic=row.text("topic"),
@@ -304,7 +303,7 @@ def _to_advice(case: Case, finding: Finding, *, expected: bool = True) -> Advice
         slots=case.slots | dict(finding.slots),
         because=finding.because,
         lines=finding.lines,
-        expected=_expected(case) if expected else None,
+        expected=_expected(case, due or case.position),
     )
 
 

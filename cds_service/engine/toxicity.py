@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from cds_service.engine.advice import Because, Finding, Line
-from cds_service.engine.case import Case, dose_after
+from cds_service.engine.case import Case, dose_after, position_slots
 from cds_service.engine.course import months_after
 from cds_service.engine.episodes import Episode, State, grade_value
 from cds_service.engine.grading import (
@@ -516,7 +516,8 @@ def with_end_of_protection(case: Case, stop: Finding) -> Finding:
 def with_what_follows(case: Case, hold: Finding) -> Finding:
     """A hold ends with what is due once it is lifted, and the last day before a restart."""
     about = "after the hold" if case.position is not None else "after the hold without a position"
-    return Finding(row=hold.row, slots=hold.slots, because=hold.because, lines=(*hold.lines, case.line(about)))
+    line = case.line(about, **position_slots(case.if_lifted))
+    return Finding(row=hold.row, slots=hold.slots, because=hold.because, lines=(*hold.lines, line))
 
 
 # --- resume ----------------------------------------------------------------------------------------------------

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Final
 
 from cds_service.engine.advice import Because
 from cds_service.knowledge.regimen import Dose
-from fhir_mappings.facts import Grade, MaybeWhen, ToxicityRecord, When
+from fhir_mappings.facts import Course, Grade, MaybeWhen, ToxicityRecord, When
 
-NOT_KNOWN = "not known"
+NOT_KNOWN: Final = "not known"
+NAMES_A_GRADE: Final = re.compile(r"grade\s*([0-5]|I{1,3}|IV|V)\b|\bG[0-5]\b", re.IGNORECASE)
 
 
 def mg_text(mg: Decimal | None) -> str:
@@ -58,13 +61,13 @@ def record_text(record: ToxicityRecord) -> str:
     said = [record.label or record.syndrome.value]
     if record.ice_score is not None:
         said.append(f"ICE score {record.ice_score}")
-    elif isinstance(grade, Grade) and "grade" not in said[0].lower():
+    elif isinstance(grade, Grade) and not NAMES_A_GRADE.search(said[0]):
         said.append(f"{'at least ' if grade.at_least else ''}grade {grade.value}")
-    said.append(f"onset {day_text(record.onset)}")
-    if isinstance(record.end, When):
-        said.append(f"ended {day_text(record.end)}")
+    if record.course is Course.POINT:
+        said.append(f"on {day_text(record.onset)}")
     else:
-        said.append(record.course.value)
+        ended = f"ended {day_text(record.end)}" if isinstance(record.end, When) else record.course.value
+        said += [f"onset {day_text(record.onset)}", ended]
     if not record.confirmed:
         said.append("unconfirmed")
     return ", ".join(said)
