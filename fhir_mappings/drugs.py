@@ -48,7 +48,11 @@ def medication_of(resource: Resource, medications: Mapping[str, Resource]) -> Me
         found = _definition(resource, value, medications)
         definition = definition or found
         names += [words(entry.get("display")) for entry in objects(value)]
-        concepts += [value, part(value, "concept"), *(_of_definition(found, medications) if found else ())]
+        concepts += [
+            None if isinstance(value, str) and reference(value) else value,
+            part(value, "concept"),
+            *(_of_definition(found, medications) if found else ()),
+        ]
     coded = tuple(coding for concept in concepts if concept is not None for coding in codings(concept))
     names += [text for concept in concepts if concept is not None for text in own_texts(concept)]
     names += [coding.display for coding in coded]

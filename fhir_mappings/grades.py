@@ -21,7 +21,7 @@ from fhir_mappings.elements import (
 )
 from fhir_mappings.facts import Grade, GradeSource, Scale
 from fhir_mappings.terminology import Concept, normalised, value_set
-from fhir_mappings.wording import alternatives
+from fhir_mappings.wording import alternatives, with_ranges
 
 _HIGHEST: Final = 5
 
@@ -35,7 +35,7 @@ def _numerals() -> dict[str, int]:
 def _graded_text() -> re.Pattern[str]:
     numeral = "|".join(sorted(_numerals(), key=len, reverse=True))
     word = alternatives(value_set("grades", "word"))
-    return re.compile(rf"\b(?:{word})\s*(?P<low>{numeral})(?:\s*(?:to|or)?\s*(?P<high>{numeral}))?\b(?!\.\d)")
+    return re.compile(rf"\b(?:{word})\s*(?P<low>{numeral})(?:\s+(?:to|or)\s+(?P<high>{numeral}))?\b(?!\.\d)")
 
 
 def grade_in_text(texts: Iterable[str]) -> int | None:
@@ -43,7 +43,7 @@ def grade_in_text(texts: Iterable[str]) -> int | None:
     found = [
         max(_numerals()[match["low"]], _numerals()[match["high"] or match["low"]])
         for text in texts
-        for match in _graded_text().finditer(normalised(text))
+        for match in _graded_text().finditer(with_ranges(text))
     ]
     return max(found, default=None)
 

@@ -71,4 +71,6 @@ def _has_another_cause(syndrome: Syndrome, statement: Statement) -> bool:
 
 
 def label_of(concept: Any) -> str:
-    return next(iter(all_texts(concept)), "")[:120]
+    """What a record calls itself: its text, else what its code is called."""
+    known = coded(concept, known_toxicities())
+    return next(iter(all_texts(concept)), known.display if known else "")[:120]

@@ -35,13 +35,19 @@ class Statement:
     end: int
 
 
-_CLAUSE_END = re.compile(r"[;\n]+|,(?!\s*(?:or|nor)\b)(?!\d)|\.\s+(?=[A-Z][a-z])|\bbut\b")
+_CLAUSE_END = re.compile(r"[;\n]+|,(?!\s*(?:or|nor)\b)(?!\d)|\.\s+(?=[A-Z])(?!(?:I{1,3}|IV|V)\b)|\bbut\b")
+_RANGE = re.compile(r"(?<=[0-9IVX])\s*[-/–—]\s*(?=[0-9IVX])")
 
 
 @lru_cache(maxsize=2048)
 def clauses(text: str) -> tuple[str, ...]:
     """The clauses of a text, normalised, without empty ones."""
-    return tuple(found for found in (normalised(clause) for clause in _CLAUSE_END.split(text)) if found)
+    return tuple(found for found in (with_ranges(clause) for clause in _CLAUSE_END.split(text)) if found)
+
+
+def with_ranges(text: str) -> str:
+    """A text normalised, with "to" in place of the dash or slash between two numbers: "grade 2-3" is "grade 2 to 3"."""
+    return normalised(_RANGE.sub(" to ", text))
 
 
 def statements(texts: Iterable[str], known: ValueSet) -> tuple[Statement, ...]:

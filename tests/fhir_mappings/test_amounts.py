@@ -62,7 +62,9 @@ def test_the_quantity_is_kept_as_received() -> None:
 
 
 def test_a_bound_is_an_amount_in_doubt() -> None:
-    assert amount(dose(mg(10) | {"comparator": "<"})) == Amount(mg=Decimal(10), doubt="it is only a bound", recorded="< 10 mg")
+    assert amount(dose(mg(10) | {"comparator": "<"})) == Amount(
+        mg=Decimal(10), doubt="it is only a bound", recorded="< 10 mg"
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,9 @@ def test_vials_of_two_strengths_or_none_of_them_are_no_amount() -> None:
 def test_vials_to_dispense_count_only_where_no_dose_is_stated() -> None:
     vials = {"value": 10, "unit": "vial"}
     assert amount({}, names=("Imdelltra 1 mg vial",), dispensed=vials).mg == 10
-    assert amount(dose(mg(1)), names=("Imdelltra 1 mg vial",), dispensed=vials) == Amount(mg=Decimal(1), recorded="1 mg")
+    assert amount(dose(mg(1)), names=("Imdelltra 1 mg vial",), dispensed=vials) == Amount(
+        mg=Decimal(1), recorded="1 mg"
+    )
     assert amount({}, dispensed=mg(10)).absent
 
 
@@ -122,7 +126,9 @@ def test_an_amount_in_a_text_is_taken_as_read_and_asked(texts: str, total: Any, 
     assert (found.mg, found.doubt) == (Decimal(total), doubt)
 
 
-@pytest.mark.parametrize("text", ["one dose", "10 mL", "dexamethasone 8 mg before", "day 10", "0 mg", "10 mg/kg", "10 mg vial", "C1D8 mg"])
+@pytest.mark.parametrize(
+    "text", ["one dose", "10 mL", "dexamethasone 8 mg before", "day 10", "0 mg", "10 mg/kg", "10 mg vial", "C1D8 mg"]
+)
 def test_texts_without_an_amount_of_the_drug(text: str) -> None:
     assert amount({"text": text}).absent
 
@@ -182,7 +188,9 @@ def test_junk_in_place_of_a_dose_is_unreadable_not_absent() -> None:
     assert amount({"doseAndRate": [7]}).absent is False
 
 
-@pytest.mark.parametrize("dosage", [{}, None, {"doseAndRate": []}, {"doseAndRate": [{}]}, {"route": {"text": "IV"}}, 5, ""])
+@pytest.mark.parametrize(
+    "dosage", [{}, None, {"doseAndRate": []}, {"doseAndRate": [{}]}, {"route": {"text": "IV"}}, 5, ""]
+)
 def test_no_amount_in_any_form_is_absent(dosage: Any) -> None:
     assert amount(dosage) == Amount(mg=None, doubt="no amount is stated", absent=True)
 

@@ -52,7 +52,9 @@ def test_a_recorded_offset_on_the_same_day_leaves_it_certain() -> None:
     assert read("2026-01-05T12:00:00-05:00", CHICAGO).is_certain
 
 
-@pytest.mark.parametrize("text", ["2026-01-05T00:30:00", "2026-01-05T23:30:00", "2026-01-05 23:30", "2026-01-05T23:59:60"])
+@pytest.mark.parametrize(
+    "text", ["2026-01-05T00:30:00", "2026-01-05T23:30:00", "2026-01-05 23:30", "2026-01-05T23:59:60"]
+)
 def test_a_time_without_offset_is_local(text: str) -> None:
     assert (read(text).earliest, read(text).latest) == (date(2026, 1, 5), date(2026, 1, 5))
 
@@ -78,7 +80,9 @@ def test_nothing_is_not_recorded() -> None:
 def test_the_first_element_that_is_there_counts_and_a_period_by_its_start() -> None:
     resource = {"effectivePeriod": {"start": "2026-01-05", "end": "2026-01-06"}, "issued": "2026-01-07"}
     assert first_when(resource, BERLIN, "effectiveDateTime", "effectivePeriod", "issued") == read("2026-01-05")
-    assert first_when({"effectivePeriod": {}, "issued": "2026-01-07"}, BERLIN, "effectivePeriod", "issued") == read("2026-01-07")
+    assert first_when({"effectivePeriod": {}, "issued": "2026-01-07"}, BERLIN, "effectivePeriod", "issued") == read(
+        "2026-01-07"
+    )
     assert first_when({}, BERLIN, "issued") is NotRecorded
 
 

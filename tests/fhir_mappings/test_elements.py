@@ -63,7 +63,21 @@ def test_numbers_come_as_integers_decimals_floats_and_texts(value: Any, expected
 
 @pytest.mark.parametrize(
     "value",
-    [None, True, "ten", "", "1e999", float("nan"), float("inf"), Decimal("Infinity"), Decimal("1e13"), Decimal("1e-13"), 10**30, {}, []],
+    [
+        None,
+        True,
+        "ten",
+        "",
+        "1e999",
+        float("nan"),
+        float("inf"),
+        Decimal("Infinity"),
+        Decimal("1e13"),
+        Decimal("1e-13"),
+        10**30,
+        {},
+        [],
+    ],
 )
 def test_what_is_no_usable_number_is_none(value: Any) -> None:
     assert number(value) is None
@@ -111,10 +125,23 @@ def test_a_resource_is_named_by_type_and_id() -> None:
 
 
 def test_identifiers_need_a_value() -> None:
-    assert identifiers({"identifier": [{"system": "s", "value": "1"}, {"system": "s"}, {"value": "2"}]}) == {"s|1", "|2"}
+    assert identifiers({"identifier": [{"system": "s", "value": "1"}, {"system": "s"}, {"value": "2"}]}) == {
+        "s|1",
+        "|2",
+    }
 
 
-@pytest.mark.parametrize("subject", [{"reference": "Patient/p1"}, {"reference": "https://x/Patient/p1"}, {"display": "x"}, None, "Patient/p1", {"reference": ""}])
+@pytest.mark.parametrize(
+    "subject",
+    [
+        {"reference": "Patient/p1"},
+        {"reference": "https://x/Patient/p1"},
+        {"display": "x"},
+        None,
+        "Patient/p1",
+        {"reference": ""},
+    ],
+)
 def test_ours_is_what_names_this_patient_or_nobody(subject: Any) -> None:
     assert belongs_elsewhere({"resourceType": "Condition", "subject": subject}, CLINIC) is None
     assert belongs_elsewhere({"resourceType": "AllergyIntolerance", "patient": subject}, CLINIC) is None
@@ -145,7 +172,9 @@ def test_the_display_of_a_code_is_no_own_text_but_one_without_a_code_is() -> Non
 
 
 def test_any_coding_may_be_the_known_one() -> None:
-    concept = {"coding": [{"system": "urn:oid:1", "code": "x"}, {"code": "D89.833"}, {"system": ICD, "code": " D89.832 "}]}
+    concept = {
+        "coding": [{"system": "urn:oid:1", "code": "x"}, {"code": "D89.833"}, {"system": ICD, "code": " D89.832 "}]
+    }
     found = coded(concept, value_set("toxicities"))
     assert found is not None
     assert found.number("grade") == 2
@@ -153,7 +182,9 @@ def test_any_coding_may_be_the_known_one() -> None:
 
 
 def test_extensions_are_found_by_the_end_of_their_url() -> None:
-    element = {"extension": [{"url": "http://x/ctcae-grade/", "valueInteger": 3}, {"url": 5}, {"url": "http://x/other"}]}
+    element = {
+        "extension": [{"url": "http://x/ctcae-grade/", "valueInteger": 3}, {"url": 5}, {"url": "http://x/other"}]
+    }
     found = extensions(element, "ctcae-grade")
     assert [extension_value(e) for e in found] == [3]
     assert extension_value({"url": "x"}) is None
@@ -194,7 +225,10 @@ def test_a_mass_is_read_by_code_with_system_then_by_the_spelling_of_its_unit(qua
         ({"value": 10}, "its unit is missing"),
         ({"value": 10, "unit": ""}, "its unit is missing"),
         ({"value": 10, "unit": "mL"}, "its unit is not one of this measurement"),
-        ({"value": 10, "code": "mg", "system": UCUM, "unit": "mcg"}, "its unit is given in two ways that contradict each other"),
+        (
+            {"value": 10, "code": "mg", "system": UCUM, "unit": "mcg"},
+            "its unit is given in two ways that contradict each other",
+        ),
         ({"unit": "mg"}, "it has no readable number"),
         ({"value": "ten", "unit": "mg"}, "it has no readable number"),
         ("10 mg", "it has no readable number"),
@@ -207,7 +241,10 @@ def test_a_quantity_without_a_number_or_a_unit_of_its_kind_is_refused(quantity: 
 
 
 def test_a_fever_in_fahrenheit_is_exactly_38_degrees() -> None:
-    assert measured({"value": Decimal("100.4"), "unit": "degF", "system": UCUM, "code": "[degF]"}, "temperature").value == 38
+    assert (
+        measured({"value": Decimal("100.4"), "unit": "degF", "system": UCUM, "code": "[degF]"}, "temperature").value
+        == 38
+    )
     assert measured({"value": 100.4, "unit": "°F"}, "temperature").value == 38
     below = measured({"value": Decimal("100.3"), "code": "[degF]", "system": UCUM}, "temperature").value
     assert below is not None
@@ -228,7 +265,9 @@ def test_a_text_that_is_nothing_but_a_quantity_is_one() -> None:
 
 
 def test_a_comparator_is_kept() -> None:
-    assert measured({"value": 5, "unit": "mg", "comparator": "<"}, "mass") == Measured(value=Decimal(5), comparator="<", recorded="< 5 mg")
+    assert measured({"value": 5, "unit": "mg", "comparator": "<"}, "mass") == Measured(
+        value=Decimal(5), comparator="<", recorded="< 5 mg"
+    )
 
 
 def test_loinc_is_no_unit_system() -> None:

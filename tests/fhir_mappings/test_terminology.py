@@ -56,7 +56,12 @@ def test_what_is_general_reference_knowledge_bears_its_mark() -> None:
 
 
 def test_codes_known_to_be_wrong_are_left_out() -> None:
-    every = {concept["code"] for name in FILES for include in resource(name)["compose"]["include"] for concept in include["concept"]}
+    every = {
+        concept["code"]
+        for name in FILES
+        for include in resource(name)["compose"]["include"]
+        for concept in include["concept"]
+    }
     assert not every & {"408513003", "408512008", "8659-8", "88293-6"}
 
 
@@ -88,7 +93,9 @@ def test_the_10_mg_kit_too(ndc: str) -> None:
     assert found.display == "Imdelltra 10 mg kit"
 
 
-@pytest.mark.parametrize("ndc", ["55513-058-01", "55513-590-01", "5551300590", "555130591", "1", "55513-059X", "", "5551305"])
+@pytest.mark.parametrize(
+    "ndc", ["55513-058-01", "55513-590-01", "5551300590", "555130591", "1", "55513-059X", "", "5551305"]
+)
 def test_other_ndcs_are_not(ndc: str) -> None:
     assert value_set("tarlatamab").coded(NDC, ndc) is None
 
@@ -113,7 +120,12 @@ def test_icd_codes_match_with_and_without_their_point_and_prefixes_only_where_sa
 
 @pytest.mark.parametrize(
     ("met", "known"),
-    [("urn:oid:2.16.840.1.113883.6.96", SNOMED), ("http://snomed.info/sct/", SNOMED), ("urn:oid:1.2.3", "urn:oid:1.2.3"), ("", "")],
+    [
+        ("urn:oid:2.16.840.1.113883.6.96", SNOMED),
+        ("http://snomed.info/sct/", SNOMED),
+        ("urn:oid:1.2.3", "urn:oid:1.2.3"),
+        ("", ""),
+    ],
 )
 def test_other_names_of_a_code_system(met: str, known: str) -> None:
     assert system_uri(met) == known
@@ -121,7 +133,13 @@ def test_other_names_of_a_code_system(met: str, known: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "plain"),
-    [("AMG-757", "amg 757"), ("Sodium chloride 0.9%", "sodium chloride 0.9"), ("Gr. III", "gr iii"), ("Naïve – test.", "naive test"), ("", "")],
+    [
+        ("AMG-757", "amg 757"),
+        ("Sodium chloride 0.9%", "sodium chloride 0.9"),
+        ("Gr. III", "gr iii"),
+        ("Naïve – test.", "naive test"),
+        ("", ""),
+    ],
 )
 def test_texts_are_compared_without_case_accents_and_punctuation(text: str, plain: str) -> None:
     assert normalised(text) == plain
@@ -151,7 +169,12 @@ def test_several_sets_are_looked_through_at_once() -> None:
 def test_numbers_and_words_of_a_concept() -> None:
     grade = value_set("toxicities").coded(ICD, "D89.833")
     assert grade is not None
-    assert (grade.number("grade"), grade.word("scale"), grade.number("scale"), grade.word("nothing")) == (3, "ASTCT CRS", None, "")
+    assert (grade.number("grade"), grade.word("scale"), grade.number("scale"), grade.word("nothing")) == (
+        3,
+        "ASTCT CRS",
+        None,
+        "",
+    )
 
 
 def test_the_prefetch_asks_for_each_code_that_ships_for_a_single_observation() -> None:
