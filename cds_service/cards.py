@@ -6,7 +6,8 @@ Text that comes from the record is escaped: a card never carries raw HTML or Mar
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -65,17 +66,20 @@ def _unique(items: Iterable[_Item]) -> tuple[_Item, ...]:
 # --- words -----------------------------------------------------------------------------------------------------
 
 
-class _Slots(dict[str, str]):
-    """Slots of a sentence; one that nobody filled says that it is not known."""
+@dataclass(frozen=True)
+class _Slots:
+    """Slots of a sentence, made clean as they are used; one that nobody filled says that it is not known."""
 
-    def __missing__(self, key: str) -> str:
-        return NOT_KNOWN
+    slots: Mapping[str, str]
+    clean: Callable[[str], str]
+
+    def __getitem__(self, name: str) -> str:
+        return self.clean(self.slots[name]) if name in self.slots else NOT_KNOWN
 
 
 def filled(sentence: str, slots: Mapping[str, str], *, markdown: bool) -> str:
     """The sentence with its slots; values are escaped for Markdown, or made plain for a summary."""
-    clean = escaped if markdown else plain
-    return " ".join(sentence.format_map(_Slots({name: clean(value) for name, value in slots.items()})).split())
+    return " ".join(sentence.format_map(_Slots(slots, escaped if markdown else plain)).split())
 
 
 def plain(text: str) -> str:

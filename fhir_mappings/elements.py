@@ -6,7 +6,7 @@ Nothing here raises on what it is given. What is absent is `NotRecorded`; what i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_mappings.chart import Resource
 from fhir_mappings.facts import Unknown
-from fhir_mappings.terminology import Concept, Mention, ValueSet, normalised, system_uri
+from fhir_mappings.terminology import Concept, ValueSet, system_uri
 
 _EMPTY: Final[Mapping[str, Any]] = {}
 _LONGEST_TEXT: Final = 4000
@@ -58,7 +58,7 @@ def objects(value: Any) -> tuple[Mapping[str, Any], ...]:
     """The objects among the entries."""
     if isinstance(value, dict):  # by far the most frequent; an ABC check costs ten times as much
         return (value,)
-    return tuple(entry for entry in items(value) if isinstance(entry, Mapping))
+    return tuple(entry for entry in items(value) if isinstance(entry, dict))
 
 
 def part(value: Any, *path: str) -> Any:
@@ -200,23 +200,6 @@ def coded(value: Any, known: ValueSet) -> Concept | None:
         if coding.code and (found := known.coded(coding.system, coding.code)) is not None:
             return found
     return None
-
-
-Texts = Callable[[Any], tuple[str, ...]]
-
-
-def mentioned(value: Any, known: ValueSet, texts: Texts = own_texts) -> Iterator[Mention]:
-    """The terms of the value set in the concept's texts."""
-    for text in texts(value):
-        yield from known.mentions(normalised(text))
-
-
-def meaning(value: Any, known: ValueSet, texts: Texts = own_texts) -> str:
-    """What a concept means in this value set: by code, else by the first term in its texts; "" if nothing."""
-    found = coded(value, known)
-    if found is not None:
-        return found.meaning
-    return next((mention.concept.meaning for mention in mentioned(value, known, texts)), "")
 
 
 def extensions(element: Any, *ends: str) -> tuple[Mapping[str, Any], ...]:

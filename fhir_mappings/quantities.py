@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
-from fhir_mappings.elements import number, part, words
+from fhir_mappings.elements import number, objects, part, words
 from fhir_mappings.terminology import UCUM, UnitOfMeasure, spelling, system_uri, units
 
 
@@ -59,19 +59,32 @@ def _unit(dimension: str, system: str, code: str, spelled: str) -> UnitOfMeasure
 
 def measured(quantity: Any, dimension: str) -> Measured:
     """A Quantity in the dimension's unit; refused without a number or a unit of that dimension."""
+    said = quantity if isinstance(quantity, dict) else next(iter(objects(quantity)), {})
+    key = [said.get(name) for name in ("value", "comparator", "unit", "code", "system")]
+    if all(entry is None or isinstance(entry, _PLAIN) for entry in key):
+        return _measured(dimension, *key)
+    return _measured.__wrapped__(dimension, *key)
+
+
+_PLAIN: Final = (str, Decimal, int, float)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _measured(dimension: str, value: Any, comparator: Any, unit: Any, code: Any, system: Any) -> Measured:
+    """Kept, for units, limits of normal and most values come again all over a chart."""
+    quantity = {"value": value, "comparator": comparator, "unit": unit, "code": code, "system": system}
     recorded = quantity_text(quantity)
-    value = number(part(quantity, "value"))
-    if value is None:
+    figure = number(value)
+    if figure is None:
         return Measured(value=None, refused="it has no readable number", recorded=recorded)
-    unit = unit_in(dimension, quantity)
-    if isinstance(unit, str):
-        return Measured(value=None, refused=unit, recorded=recorded)
-    comparator = words(part(quantity, "comparator"))
-    return Measured(value=unit.converted(value), comparator=comparator, recorded=recorded)
+    known = unit_in(dimension, quantity)
+    if isinstance(known, str):
+        return Measured(value=None, refused=known, recorded=recorded)
+    return Measured(value=known.converted(figure), comparator=words(comparator), recorded=recorded)
 
 
 _IN_TEXT: Final = re.compile(
-    r"^\s*(?P<comparator>[<>]=?|≤|≥)?\s*(?P<value>\d+(?:[.,]\d+)?)\s*(?P<unit>[^\d\s].*?)?\s*$"
+    r"^\s*(?P<comparator>[<>]=?|≤|≥)?\s*(?P<value>\d+(?:[.,]\d+)?)\s*(?P<unit>(?:10[*^]|[^\d\s]).*?)?\s*$"
 )
 _SIGNS: Final = {"≤": "<=", "≥": ">="}
 

@@ -108,9 +108,16 @@ def position_slots(position: Position | None) -> dict[str, str]:
         "due": str(position.due),
         "position": position.name,
         "due_on": position.due_on.isoformat(),
-        "limit_day": position.limit_day.isoformat() if position.limit_day else "none stated",
+        "limit_day": _limit_text(position),
         "overall": f"{ordinal_text(position.overall)} dose overall",
     }
+
+
+def _limit_text(position: Position) -> str:
+    if position.limit_day is None:
+        return "none stated"
+    is_past = position.delay is not None and position.delay.flag("restart")
+    return f"passed ({position.limit_day.isoformat()})" if is_past else position.limit_day.isoformat()
 
 
 @dataclass(frozen=True, kw_only=True)
