@@ -78,7 +78,7 @@ def bundle_contents(pages: Sequence[Resource], wanted: Template) -> Contents:
         if page.get("resourceType") == "OperationOutcome":
             _bare_outcome(found, page)
         elif page.get("resourceType", "Bundle") == "Bundle":
-            matches += _read_page(found, page, depth=0)
+            matches += _read_page(found, page, wanted)
         else:
             found.resources.append((page, ""))
     if pages:
@@ -125,7 +125,7 @@ def _place_in(full_url: str) -> str:
     return f"{found[1]}/{found[2]}" if found else ""
 
 
-def _read_page(found: Contents, page: Resource, *, depth: int) -> int:
+def _read_page(found: Contents, page: Resource, wanted: Template, depth: int = 0) -> int:
     """Sort the entries of one page; the number of entries that answer the query."""
     matches = 0
     for entry in entries(page):
@@ -137,19 +137,21 @@ def _read_page(found: Contents, page: Resource, *, depth: int) -> int:
             _entry_outcome(found, resource)
             continue
         elif resource["resourceType"] == "Bundle" and depth < _MOST_NESTED:
-            _read_page(found, resource, depth=depth + 1)
+            _read_page(found, resource, wanted, depth + 1)
             if next_link(resource):
                 found.lacks(Reading.PARTIAL, "a Bundle inside the answer is cut short")
         else:
             found.resources.append((resource, full_url_of(entry)))
-        matches += _is_match(entry)
+        matches += _is_match(entry, resource, wanted)
     return matches
 
 
-def _is_match(entry: Any) -> bool:
-    """Whether the entry answers the query, rather than accompany what does."""
-    search = entry.get("search") if isinstance(entry, Mapping) else None
-    return search is None or part(search, "mode") not in ("include", "outcome")
+def _is_match(entry: Any, resource: Resource | None, wanted: Template) -> bool:
+    """Whether the entry answers the query, rather than accompany what does; by its type where it does not say so."""
+    mode = part(entry, "search", "mode") if isinstance(entry, Mapping) and "search" in entry else None
+    if isinstance(mode, str):
+        return mode not in ("include", "outcome")
+    return resource is None or resource["resourceType"] == wanted.resource_type
 
 
 def _judge_completeness(found: Contents, pages: Sequence[Resource], matches: int, wanted: Template) -> None:
@@ -173,7 +175,7 @@ def _judge_kinds(found: Contents, wanted: Template) -> None:
 
 
 def _bare_list(found: Contents, value: list[Any], wanted: Template) -> Contents:
-    _read_page(found, {"entry": value}, depth=0)
+    _read_page(found, {"entry": value}, wanted)
     if not found.resources:
         return _no_answer(found, "the prefetched value is no FHIR resource")
     found.lacks(Reading.PARTIAL, "the prefetched value is a list instead of a Bundle: it may not be all there is")

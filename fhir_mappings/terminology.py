@@ -150,7 +150,7 @@ def _keys(system: str, code: str) -> tuple[str, ...]:
 
 
 def _ndc_keys(code: str) -> tuple[str, ...]:
-    """Labeler and product in 9 digits, of an NDC with or without dashes; 8 and 10 digits are 5-3 and 5-3-2, as ours are."""
+    """Labeler and product in 9 digits, with or without dashes; 8 and 10 digits are 5-3 and 5-3-2, as ours are."""
     parts = code.split("-")
     digits = "".join(parts)
     if not digits.isdecimal():

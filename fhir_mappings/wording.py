@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache, lru_cache
 
-from fhir_mappings.terminology import Concept, ValueSet, normalised, value_set
+from fhir_mappings.terminology import Concept, Mention, ValueSet, normalised, value_set
 
 
 class Standing(Enum):
@@ -31,8 +31,6 @@ class Statement:
     concept: Concept
     standing: Standing
     clause: str
-    start: int
-    end: int
 
 
 _CLAUSE_END = re.compile(r"[;\n]+|,(?!\s*(?:or|nor)\b)(?!\d)|\.\s+(?=[A-Z])(?!(?:I{1,3}|IV|V)\b)|\bbut\b")
@@ -50,19 +48,34 @@ def with_ranges(text: str) -> str:
     return normalised(_RANGE.sub(" to ", text))
 
 
+@lru_cache(maxsize=2048)
+def _joined(text: str) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """The clauses of a text in one string, and where each begins and ends in it.
+
+    A term may reach over a comma ("kidney disease, stage 4"); what is said of it may not.
+    """
+    bounds: list[tuple[int, int]] = []
+    start = 0
+    for clause in clauses(text):
+        bounds.append((start, start + len(clause)))
+        start += len(clause) + 1
+    return " ".join(clauses(text)), tuple(bounds)
+
+
 def statements(texts: Iterable[str], known: ValueSet) -> tuple[Statement, ...]:
     """What the texts say of the terms of this value set, in order."""
     return tuple(
-        Statement(
-            concept=mention.concept,
-            standing=_standing(clause, mention.start, mention.end, known),
-            clause=clause,
-            start=mention.start,
-            end=mention.end,
-        )
-        for text in texts
-        for clause in clauses(text)
-        for mention in known.mentions(clause)
+        _statement(mention, *_joined(text), known) for text in texts for mention in known.mentions(_joined(text)[0])
+    )
+
+
+def _statement(mention: Mention, text: str, bounds: tuple[tuple[int, int], ...], known: ValueSet) -> Statement:
+    start = next(start for start, end in reversed(bounds) if start <= mention.start)
+    end = next(end for _, end in bounds if end >= mention.end)
+    return Statement(
+        concept=mention.concept,
+        standing=_standing(text[start : mention.start], text[mention.end : end], known),
+        clause=text[start:end],
     )
 
 
@@ -76,9 +89,9 @@ def says(clause: str, kind: str) -> bool:
     return re.search(rf"\b(?:{_alternatives(kind)})\b", clause) is not None
 
 
-def _standing(clause: str, start: int, end: int, known: ValueSet) -> Standing:
+def _standing(left: str, right: str, known: ValueSet) -> Standing:
+    """What stands before and after a term in its clause says whether the thing is denied or over."""
     before, after = _context(known.name, known.only)
-    left, right = clause[:start], clause[end:]
     if before["denied-before"].search(left) or after["denied-after"].match(right):
         return Standing.DENIED
     if before["ended-before"].search(left):

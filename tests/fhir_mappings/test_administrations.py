@@ -125,7 +125,8 @@ def test_a_volume_is_no_amount_unless_the_text_names_one() -> None:
 
 
 def test_a_row_whose_drug_cannot_be_read_is_said_unless_it_cannot_count() -> None:
-    for value in (None, {}):
+    nameless: tuple[Any, ...] = (None, {})
+    for value in nameless:
         (said,) = state(given(mg(1), medicationCodeableConcept=value)).unknowns
         assert (said.what, said.reference) == ("MedicationAdministration", "MedicationAdministration/a1")
     for status in ("not-done", "entered-in-error"):

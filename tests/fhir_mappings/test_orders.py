@@ -407,7 +407,8 @@ def test_drafts_of_no_medication_are_nothing_but_an_unreadable_one_is_said() -> 
 
 
 def test_an_order_of_the_record_without_a_readable_medication_is_said() -> None:
-    for value in (None, {}):
+    nameless: tuple[Any, ...] = (None, {})
+    for value in nameless:
         (said,) = state(order(status="active", medicationCodeableConcept=value)).unknowns
         assert said.what == "MedicationRequest"
     assert state(order(status="entered-in-error", medicationCodeableConcept={})).unknowns == ()

@@ -180,7 +180,7 @@ def test_numbers_and_words_of_a_concept() -> None:
 def test_the_prefetch_asks_for_each_code_that_ships_for_a_single_observation() -> None:
     asked = observation_codes()
     assert {f"{LOINC}|82810-3", f"{LOINC}|63895-7", f"{LOINC}|86649-1", f"{LOINC}|97509-4"} <= set(asked)
-    assert f"http://ncicb.nci.nih.gov/xml/owl/EVS/Thesaurus.owl|C143394" in asked
+    assert "http://ncicb.nci.nih.gov/xml/owl/EVS/Thesaurus.owl|C143394" in asked
     assert f"{LOINC}|8659-8" not in asked
     assert len(asked) == len(set(asked))
 

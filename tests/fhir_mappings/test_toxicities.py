@@ -116,7 +116,8 @@ def test_what_only_looks_like_a_toxicity_is_none(concept: Any) -> None:
 
 
 def test_a_condition_without_any_name_is_said() -> None:
-    for concept in (None, {}, 5, [], {"text": ""}):
+    nameless: tuple[Any, ...] = (None, {}, 5, [], {"text": ""})
+    for concept in nameless:
         (said,) = state(condition("x") | {"code": concept}).unknowns
         assert (said.what, said.reference) == ("Condition", "Condition/c1")
 

@@ -50,8 +50,8 @@ MAIN_PATHS: Final = {
 CASES: Final = {case.id: case for case in load_vignettes() if case.id in MAIN_PATHS}
 WITHOUT_OBSERVATIONS: Final = ("V5b", "V14", "V19", "V28a", "V31")
 UNREACHED: Final = frozenset({"V20a", "V23"})
-"""An ICE score or ICANS grade that is named in text only, and neither laboratory nor vital sign, is found by no query of
-the contract: the `observations` key searches by code."""
+"""No query of the contract finds an ICE score or ICANS grade that is named in text only and is neither laboratory nor
+vital sign: the `observations` key searches by code."""
 
 
 @functools.cache

@@ -4,6 +4,8 @@ import copy
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cds_service.errors import NothingReadable
 from cds_service.patient_record import DRAFT
@@ -143,6 +145,13 @@ def test_included_resources_and_notices_do_not_make_up_for_missing_entries() -> 
     cut = {"resourceType": "Bundle", "type": "searchset", "total": 2, "entry": entries}
     assert reading(read(whole_prefetch(medicationRequests=cut)), "medicationRequests")[0] is PARTIAL
     whole = {**cut, "total": 1}
+    assert reading(read(whole_prefetch(medicationRequests=whole)), "medicationRequests")[0] is COMPLETE
+
+
+def test_without_a_mode_what_is_of_another_type_does_not_make_up_for_missing_entries() -> None:
+    cut = bundle(resource("MedicationRequest", "m1"), {"resourceType": "Medication", "id": "med1"}, total=2)
+    assert reading(read(whole_prefetch(medicationRequests=cut)), "medicationRequests")[0] is PARTIAL
+    whole = bundle(resource("MedicationRequest", "m1"), {"resourceType": "Medication", "id": "med1"}, total=1)
     assert reading(read(whole_prefetch(medicationRequests=whole)), "medicationRequests")[0] is COMPLETE
 
 
@@ -481,3 +490,58 @@ def test_one_needed_key_is_enough_to_go_on(key: str) -> None:
 def test_a_call_without_prefetch_and_server_has_nothing_readable() -> None:
     with pytest.raises(NothingReadable):
         read(None)
+
+
+# --- anything at all ------------------------------------------------------------------------------------------------
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("Patient/p1")
+NAMES = st.sampled_from(
+    [
+        "resourceType",
+        "entry",
+        "resource",
+        "fullUrl",
+        "link",
+        "relation",
+        "url",
+        "total",
+        "issue",
+        "severity",
+        "search",
+        "mode",
+        "id",
+        "subject",
+        "patient",
+        "reference",
+        "meta",
+        "lastUpdated",
+        "medicationReference",
+        "x",
+    ]
+)
+TYPES = st.sampled_from(
+    ["Bundle", "OperationOutcome", "Patient", "Condition", "Medication", "MedicationRequest", "Odd"]
+)
+
+
+def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    anything = st.dictionaries(NAMES, inner | TYPES, max_size=5)
+    typed = st.builds(lambda kind, rest: {**rest, "resourceType": kind}, TYPES, anything)
+    return st.lists(inner, max_size=4) | anything | typed
+
+
+ANYTHING = st.recursive(LEAVES, objects, max_leaves=25)
+
+
+@given(key=st.sampled_from([*KEYS, "other"]), value=ANYTHING, entries=ANYTHING)
+def test_whatever_comes_is_read_or_said_to_be_unreadable_and_never_an_exception(
+    key: str, value: Any, entries: Any
+) -> None:
+    prefetch = {"conditions": None, **({"procedures": None} if key == "conditions" else {}), key: value}
+    try:
+        chart = read(prefetch, drafts={"resourceType": "Bundle", "entry": entries})
+    except NothingReadable:
+        return
+    assert set(chart.needs) == set(KEYS)
+    assert all(need.why or need.reading is COMPLETE for need in chart.needs.values())
+    assert all(isinstance(found["resourceType"], str) for found in (*chart.resources, *chart.draft_orders))
