@@ -117,7 +117,7 @@ def claim(procedure: Resource, clinic: Clinic) -> Claim | None:
     """A Procedure coded as a billing claim of the drug; None if it is none."""
     if code_of(procedure.get("status")) in ("entered-in-error", "not-done"):
         return None
-    if coded(procedure.get("code"), value_set("tarlatamab", "claim")) is None:
+    if coded(procedure.get("code"), value_set("drug", "claim")) is None:
         return None
     names = ("performedDateTime", "performedPeriod", "occurrenceDateTime", "occurrencePeriod")
     return Claim(reference=reference_of(procedure), day=first_when(procedure, clinic.zone, *names))

@@ -91,7 +91,7 @@ def _said(match: re.Match[str], count: Decimal, why: str) -> Said:
 
 def _belongs_to_another(before: str) -> bool:
     clause = normalised(re.split(r"[;,\n]|\.\s", before)[-1])
-    own = [m.end for m in value_set("tarlatamab", "drug").mentions(clause)]
+    own = [m.end for m in value_set("drug", "drug").mentions(clause)]
     others = [
         m.end for name in ("premedication", "other-drugs") for m in value_set(name, *_NAMED[name]).mentions(clause)
     ]

@@ -56,7 +56,7 @@ def companions_of(
 
 
 def _as_dexamethasone(mg: Decimal, known: Concept) -> Decimal | None:
-    equivalent, reference_mg = known.number("equivalent"), known.number("dexamethasone")
+    equivalent, reference_mg = known.number("equivalent"), known.number("stands-for")
     return None if equivalent is None or reference_mg is None else mg * reference_mg / equivalent
 
 

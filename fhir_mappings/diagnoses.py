@@ -225,7 +225,7 @@ def _kind(concept: Any) -> Recognition | None:
     if concept is None:
         return None
     texts = all_texts(concept)
-    drug = value_set("tarlatamab", "drug", "claim")
+    drug = value_set("drug", "drug", "claim")
     if coded(concept, drug) is not None:
         return Recognition.DRUG
     found = statements(texts, drug)

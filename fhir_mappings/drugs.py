@@ -105,7 +105,7 @@ def kind_of(medication: Medication) -> Recognition:
         return Recognition.DRUG
     if medication.names:
         return Recognition.OTHER
-    drug, others = value_set("tarlatamab"), (value_set("premedication"), value_set("other-drugs"))
+    drug, others = value_set("drug"), (value_set("premedication"), value_set("other-drugs"))
     if any(drug.knows(coding.system) for coding in medication.codings):
         return Recognition.OTHER
     if any(known.coded(coding.system, coding.code) for known in others for coding in medication.codings):
@@ -114,14 +114,14 @@ def kind_of(medication: Medication) -> Recognition:
 
 
 def _is_drug(medication: Medication) -> bool:
-    drug = value_set("tarlatamab", "drug", "claim")
+    drug = value_set("drug", "drug", "claim")
     by_code = any(drug.coded(coding.system, coding.code) for coding in medication.codings)
     return by_code or any(names_the_drug(name) for name in medication.names)
 
 
 def names_the_drug(text: str) -> bool:
     """Whether a text names the drug as its subject; not where it follows another drug's name as that one's purpose."""
-    drug = value_set("tarlatamab", "drug")
+    drug = value_set("drug", "drug")
     for clause in clauses(text):
         for mention in drug.mentions(clause):
             if not _is_purpose(clause[: mention.start]):
@@ -131,18 +131,18 @@ def names_the_drug(text: str) -> bool:
 
 def mentions_the_drug(text: str) -> bool:
     """Whether a text names the drug at all."""
-    return bool(value_set("tarlatamab", "drug").mentions(normalised(text)))
+    return bool(value_set("drug", "drug").mentions(normalised(text)))
 
 
 def _is_purpose(before: str) -> bool:
-    """ "dexamethasone before tarlatamab" is an order for dexamethasone."""
+    """ "Steroid X before drug Y" is an order for X."""
     names_another = value_set("premedication").mentions(before) or value_set("other-drugs").mentions(before)
     return bool(names_another) and says(before, "purpose")
 
 
 def is_claim(medication: Medication) -> bool:
     """Whether the drug is coded as a billing claim and by no other code of it."""
-    known = value_set("tarlatamab", "drug", "claim")
+    known = value_set("drug", "drug", "claim")
     found = {
         concept.meaning
         for coding in medication.codings

@@ -116,7 +116,7 @@ def _names_toxicity(reason: Any, notes: tuple[str, ...]) -> bool:
 
 
 def _bag_litres() -> Any:
-    return value_set("tarlatamab", "bag").meaning("bag")[0].number("litres")
+    return value_set("drug", "bag").meaning("bag")[0].number("litres")
 
 
 # --- dosages ----------------------------------------------------------------------------------------------------------

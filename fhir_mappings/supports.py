@@ -49,7 +49,7 @@ def pressor_ordered(order: Resource, medication: Medication, clinic: Clinic) -> 
 
 def _pressor(resource: Resource, medication: Medication, dosage: Any, at: MaybeWhen) -> Support | None:
     found = known_as(medication, value_set("other-drugs", "vasopressor", "vasopressin"))
-    if found is None or route_of(dosage)[0] is Route.OTHER:  # epinephrine into muscle treats an allergy
+    if found is None or route_of(dosage)[0] is Route.OTHER:  # a pressor into muscle treats an allergy
         return None
     return Support(reference=reference_of(resource), kind=_KINDS[found.meaning], name=found.code, at=at)
 

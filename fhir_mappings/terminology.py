@@ -181,9 +181,22 @@ def _properties(element: Mapping[str, Any]) -> dict[str, Property]:
     return found
 
 
+@cache
+def _file_of(name: str) -> str:
+    """The file of a value set: its name; "drug" is the one that says so, for no program names a drug."""
+    if name != "drug":
+        return f"{name}.json"
+    every = (entry.name for entry in (files("fhir_mappings") / "valuesets").iterdir() if entry.name.endswith(".json"))
+    return next(file for file in sorted(every) if _properties(_resource(file)).get("role") == name)
+
+
+def _resource(file: str) -> Any:
+    text = (files("fhir_mappings") / "valuesets" / file).read_text(encoding="utf-8")
+    return json.loads(text, parse_float=Decimal)
+
+
 def _read(name: str) -> tuple[_Include, ...]:
-    text = (files("fhir_mappings") / "valuesets" / f"{name}.json").read_text(encoding="utf-8")
-    resource = json.loads(text, parse_float=Decimal)
+    resource = _resource(_file_of(name))
     return tuple(
         _Include(
             system=include["system"],

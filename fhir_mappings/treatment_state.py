@@ -294,7 +294,7 @@ _SUBJECTS: Final = (
     "feeding",
     "organs",
     "lung-cancer",
-    "tarlatamab",
+    "drug",
     "other-drugs",
 )
 

@@ -272,3 +272,22 @@ def test_a_comparator_is_kept() -> None:
 
 def test_loinc_is_no_unit_system() -> None:
     assert measured({"value": 5, "code": "mg", "system": LOINC}, "mass").value == 5  # its spelling still says mg
+
+
+def test_equal_numbers_are_shown_each_as_received() -> None:
+    for text in ("5", "5.0", "5.00"):
+        assert measured({"value": Decimal(text), "unit": "mg"}, "mass").recorded == f"{text} mg"
+
+
+@pytest.mark.parametrize("value", [Decimal("sNaN"), Decimal("NaN"), {}, [5], True])
+def test_a_value_that_is_no_number_is_refused_whatever_it_is(value: Any) -> None:
+    assert measured({"value": 1, "unit": "mg"}, "mass").value == 1
+    assert measured({"value": value, "unit": "mg"}, "mass").refused == "it has no readable number"
+
+
+def test_a_unit_that_is_no_text_is_missing() -> None:
+    assert measured({"value": 1, "unit": {"text": "mg"}}, "mass").refused == "its unit is missing"
+
+
+def test_a_list_with_one_quantity_is_read() -> None:
+    assert measured([{"value": 1, "unit": "mg"}], "mass").value == 1

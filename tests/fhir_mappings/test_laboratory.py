@@ -217,6 +217,11 @@ def test_the_components_of_a_panel_are_results() -> None:
     assert len(state(named).labs) == 2
 
 
+def test_a_coding_that_is_half_there_does_not_hide_the_next() -> None:
+    concept = {"coding": [{"code": "718-7"}, {"system": 5, "code": "x"}, {"system": LOINC, "code": "718-7"}]}
+    assert state(observation(concept, valueQuantity={"value": 9, "unit": "g/dL"})).labs[0].value == 9
+
+
 def test_any_of_several_codings_names_the_test() -> None:
     concept = {"coding": [{"system": "urn:oid:1", "code": "HGB"}, {"system": LOINC, "code": "718-7"}]}
     assert state(observation(concept, valueQuantity={"value": 9, "unit": "g/dL"})).labs[0].value == 9
