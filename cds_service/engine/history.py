@@ -21,6 +21,8 @@ from fhir_mappings.facts import Administration, OrderedDose, Reading, TreatmentS
 NEVER_GIVEN: Final = frozenset({"not-done", "entered-in-error"})
 FINISHED: Final = frozenset({"completed", "in-progress"})
 NEED: Final = "medicationAdministrations"
+COMPLETED: Final = frozenset({"completed"})
+NO_STATUS: Final = frozenset({""})  # an order without a status may be completed: asked about, never counted on
 
 
 class DoseKind(Enum):
@@ -190,12 +192,12 @@ def _names_of(rows: Iterable[Administration]) -> frozenset[str]:
     return frozenset(row.request for row in rows if row.request)
 
 
-def _completed_orders(state: TreatmentState, retracted: frozenset[str]) -> list[OrderedDose]:
-    """Completed orders of the record that no row calls not given, each with a readable day."""
+def _orders_on_record(state: TreatmentState, retracted: frozenset[str], statuses: frozenset[str]) -> list[OrderedDose]:
+    """Orders of the record with one of these statuses that no row calls not given."""
     return [
         order
         for order in state.orders
-        if not order.in_draft_orders and order.status == "completed" and order.order not in retracted
+        if not order.in_draft_orders and order.status in statuses and order.order not in retracted
     ]
 
 
@@ -258,7 +260,7 @@ def _missing_history(state: TreatmentState, regimen: Regimen, today: date, retra
                 )
             )
         is_past = isinstance(order.day, When) and order.day.latest < today
-        if not order.in_draft_orders and order.status == "active" and is_past and order.order not in retracted:
+        if not order.in_draft_orders and order.status in {"active", ""} and is_past and order.order not in retracted:
             doubts.append(
                 Doubt(
                     why=f"An active order has its day in the past ({day_text(order.day)}), but no dose is on record.",
@@ -322,7 +324,8 @@ def read_history(state: TreatmentState, regimen: Regimen, today: date) -> Histor
     retracted = _names_of(row for row in state.administrations if row.status in NEVER_GIVEN) - _names_of(exposed)
     reading = _reading_doubts(state, exposed)
     doses = sorted(_administered(exposed, regimen), key=_by_time)
-    completed_orders = _completed_orders(state, retracted)
+    completed_orders = _orders_on_record(state, retracted, COMPLETED)
+    maybe_completed = _orders_on_record(state, retracted, COMPLETED | NO_STATUS)
     stand_in: list[GivenDose] = []
     if not exposed and not reading:
         stand_in = sorted(_stand_ins(completed_orders, regimen), key=_by_time)
@@ -336,7 +339,7 @@ def read_history(state: TreatmentState, regimen: Regimen, today: date) -> Histor
         uncertain += _undated_stand_ins(completed_orders)
     if not doses and not reading:
         uncertain += _missing_history(state, regimen, today, retracted)
-    later = _after(doses[-1], completed_orders, state, _names_of(exposed)) if doses and not reading else []
+    later = _after(doses[-1], maybe_completed, state, _names_of(exposed)) if doses and not reading else []
     later = [dose for dose in later if not any(_same_day(dose.day, known.day) for known in doses)]
     return History(
         doses=tuple(sorted([*doses, *later], key=_by_time)),

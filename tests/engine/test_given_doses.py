@@ -381,3 +381,12 @@ def test_an_amount_with_a_doubt_is_said_and_judged_as_if_ordered() -> None:
     assert answer.about(0) == ["dose/clarify warning", "monitoring/monitor info"]
     first = ask(order(vials))
     assert sorted(first.about(0)) == [FIRST_MUST_BE_1_MG, "dose/clarify warning", "monitoring/monitor info"]
+
+
+def test_an_order_without_a_status_after_the_last_dose_is_asked_about() -> None:
+    answer = ask(order("10"), *course(3, -14), on_record("", -7, "10"))
+    assert CONFIRM_HISTORY in answer.about(0)
+
+
+def test_an_order_without_a_status_and_no_dose_on_record_is_asked_about() -> None:
+    assert CONFIRM_HISTORY in ask(order("1"), on_record("", -7, "10")).about(0)
