@@ -390,3 +390,62 @@ def test_history_in_doubt_the_second_draft_is_judged_by_what_the_first_orders() 
     assert "dose/wait critical" in answer.about(1)
     unreadable = ask(order(UNREADABLE, position_named="C4D1"), order("10", 3, 1))
     assert "dose/wait critical" in unreadable.about(1)
+
+
+# --- what stands beside what -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("facts", "entry"),
+    [
+        ((give(day(0, "07:00"), "10", "stopped"), *course(1, -14), order("20")), 0),  # given that day
+        ((order("1"), order("20", 0, 1)), 1),  # ordered twice
+        ((*course(3, -12), order("20")), 0),  # too early in treatment
+    ],
+)
+def test_each_card_of_row_4_stands_beside_row_3(facts: tuple[object, ...], entry: int) -> None:
+    answer = ask(*facts)
+    waits = [kind for kind in answer.about(entry) if kind.startswith("dose/wait")]
+    assert len(waits) == 1
+    assert "dose/change-dose critical" in answer.about(entry)
+
+
+def test_row_7_leads_before_a_warning_of_row_8_which_stays_a_line() -> None:
+    answer = ask(order("10"), *gives((-28, "10"), (-14, "10")), crs(3, -13, -6))
+    assert answer.about(0) == ["crs/restart-step-up warning", "monitoring/monitor info"]
+    assert "No 1 mg dose is on record before the 10 mg doses" in answer.text("crs")
+
+
+@pytest.mark.parametrize("fact", [STOPPED, ALLERGY])
+def test_a_critical_and_a_warning_of_row_8_both_stand(fact: object) -> None:
+    answer = ask(order("10"), *gives((-28, "10"), (-14, "10")), fact)
+    assert {"dose/clarify critical", "dose/clarify warning"} <= set(answer.about(0))
+
+
+@pytest.mark.parametrize(
+    ("facts", "beside"),
+    [
+        ((order("20", position_named="C4D1"),), "dose/change-dose critical"),
+        ((order("10", position_named="C4D1"), order("10", 0, 1)), "dose/wait critical"),
+    ],
+)
+def test_a_history_in_doubt_stands_beside_rows_3_and_4(facts: tuple[object, ...], beside: str) -> None:
+    answer = ask(*facts)
+    entry = len(facts) - 1
+    assert {beside, "dose/clarify critical"} <= set(answer.about(entry))
+
+
+@pytest.mark.parametrize(
+    ("facts", "beside"),
+    [
+        ((order("20"), *course(3, -40)), "dose/change-dose critical"),
+        ((order("10"), give(-40, "0.4", "stopped")), "dose/change-dose critical"),
+        ((order("10"), *course(3, -24)), None),
+    ],
+)
+def test_an_order_completed_after_the_last_dose_stands_beside_rows_3_and_5(
+    facts: tuple[object, ...], beside: str | None
+) -> None:
+    kinds = set(ask(*facts, on_record("completed", -20, "10")).about(0))
+    assert "dose/clarify critical" in kinds
+    assert beside is None or beside in kinds

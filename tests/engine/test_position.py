@@ -143,3 +143,8 @@ def test_the_ordinal_of_a_dose_is_said_as_a_reader_would(number: int, said: str)
     """`number` doses before: one 1 mg and 10 mg until the gap, 1 mg a week ago."""
     doses = (*course(number - 2, -49), give(-7, "1"))
     assert f"{said} dose overall" in ask(order("10"), *doses).text("monitoring")
+
+
+def test_from_k_2_on_a_restarted_course_is_due_after_14_days_as_before() -> None:
+    again = (*TEN_DOSES, give(-35, "1", ref="s"), give(-28, "10", ref="t"), give(-14, "10", ref="u"))
+    assert ask(order("10"), *again).expected("monitoring") == ("10 mg", "C2D1", iso(0))
