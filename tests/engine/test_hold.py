@@ -155,6 +155,7 @@ def test_a_grade_3_that_ended_within_seven_days_with_no_dose_since_is_monitored_
     assert answer.about(0) == [RESUME_NEURO]
     assert "Confirm the neurological evaluation; observe 22–24 h" in answer.card(RESUME_NEURO).summary
     assert answer.expected(RESUME_NEURO) == ("10 mg", "C1D15", iso(-7))
+    assert answer.advice(RESUME_NEURO).slots["hours"] == "22–24"
 
 
 def test_a_grade_3_that_ended_within_seven_days_with_a_dose_since_is_only_a_line() -> None:
@@ -282,7 +283,7 @@ def test_a_recorded_liver_toxicity_of_grade_3_holds(value: int, holds: bool) -> 
     assert ("hepatotoxicity/withhold critical" in kinds) is holds
 
 
-@pytest.mark.parametrize("value", [None, 1, 3])
+@pytest.mark.parametrize("value", [None, 1, 3, 5])
 def test_febrile_neutropenia_holds_whatever_its_grade(value: int | None) -> None:
     assert (
         "cytopenia/withhold critical"
@@ -346,6 +347,7 @@ def suspicion(*signs: object, dosed: object = DOSED, **more: Any) -> list[str]:
         ((sign(Vital.OXYGEN_FLOW, "6.1"),), "3"),
         ((support(SupportKind.HIGH_FLOW_OXYGEN, "face mask"),), "3"),
         ((support(SupportKind.VASOPRESSOR),), "3"),
+        ((support(SupportKind.VASOPRESSIN, "vasopressin"),), "3"),
         ((support(SupportKind.VASOPRESSOR), support(SupportKind.VASOPRESSIN, "vasopressin")), "3"),
         ((support(SupportKind.VASOPRESSOR), support(SupportKind.VASOPRESSOR, "epinephrine")), "4"),
         ((support(SupportKind.VASOPRESSOR), support(SupportKind.VASOPRESSOR, "Norepinephrine")), "3"),
@@ -422,3 +424,51 @@ def test_vital_signs_worse_than_the_recorded_grade_are_said_in_the_hold() -> Non
 def test_the_companions_of_a_usual_call_are_there() -> None:
     """A guard of this file: without premedication the kinds above would hold another card."""
     assert len(PREMEDICATION) == 2
+
+
+# --- the seven days where the end is not known -----------------------------------------------------------------
+
+
+def fading(documented: int) -> tuple[Any, ...]:
+    """One episode, all resolved on unknown days: grade 3 from day -19, grade 2 from day -15, grade 1 from a day on."""
+    grades = ((3, -19), (2, -15), (1, documented))
+    return tuple(neuro(value, onset, NotRecorded, course=Course.RESOLVED) for value, onset in grades)
+
+
+@pytest.mark.parametrize(("documented", "card"), [(-12, RESUME_NEURO), (-11, HOLD_NEURO)])
+def test_with_the_end_unknown_a_grade_1_documented_on_day_7_answers_and_one_on_day_8_does_not(
+    documented: int, card: str
+) -> None:
+    kinds = ask(order("10"), *gives((-27, "1"), (-20, "10")), *fading(documented)).about(0)
+    assert kinds == [card]
+
+
+@pytest.mark.parametrize(("documented", "asked"), [(-12, False), (-11, True)])
+def test_with_a_dose_since_the_question_of_day_7_is_asked_likewise(documented: int, asked: bool) -> None:
+    doses = gives((-27, "1"), (-20, "10"), (-6, "10"))
+    kinds = ask(order("10", 7), *doses, *fading(documented)).about(0)
+    assert ("neurotoxicity/withhold warning" in kinds) is asked
+    assert HOLD_NEURO not in kinds
+
+
+@pytest.mark.parametrize("doses", [gives((-27, "1"), (-20, "10")), gives((-27, "1"), (-20, "10"), (-6, "10"))])
+def test_a_grade_2_resolved_on_an_unknown_day_is_not_asked_about_day_7(doses: tuple[object, ...]) -> None:
+    grade_2 = neuro(2, -19, NotRecorded, course=Course.RESOLVED)
+    kinds = ask(order("10", 8), *doses, grade_2).kinds
+    assert not [kind for kind in kinds if kind.startswith("neurotoxicity")]
+
+
+@pytest.mark.parametrize(
+    ("analyte", "upper", "value", "said"),
+    [
+        (Analyte.NEUTROPHILS, None, "0.9", "grade 3"),
+        (Analyte.NEUTROPHILS, None, "0.4", "grade 4"),
+        (Analyte.PLATELETS, None, "30", "grade 3"),
+        (Analyte.PLATELETS, None, "20", "grade 4"),
+        (Analyte.ALT, "40", "300", "grade 3"),
+    ],
+)
+def test_a_hold_names_the_grade_of_the_result(analyte: Analyte, upper: str | None, value: str, said: str) -> None:
+    answer = ask(order("10"), *IN_TREATMENT, labs=labs_but(lab(analyte, value, -1, upper)))
+    (card,) = (card for card in answer.cards if "withhold" in str(card.source.topic))
+    assert said in card.summary

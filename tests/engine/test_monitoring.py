@@ -10,6 +10,7 @@ import pytest
 from cds_service.engine.case import Call, Case
 from cds_service.engine.grading import result_text
 from cds_service.engine.monitoring import ordinary_lines
+from cds_service.knowledge.regimen import Sources
 from fhir_mappings.facts import Analyte, Bound, NotRecorded, Reading, Route, Unknown
 from tests.engine.builders import (
     AT,
@@ -320,3 +321,22 @@ def test_a_refused_result_is_shown_with_the_reason() -> None:
 @pytest.mark.parametrize(("bound", "said"), [(Bound.BELOW, "<15 mL/min/1.73 m²"), (Bound.ABOVE, ">15 mL/min/1.73 m²")])
 def test_a_bound_is_shown_as_one(bound: Bound, said: str) -> None:
     assert result_text(lab(Analyte.EGFR, "15", bound=bound)) == said
+
+
+@pytest.mark.parametrize("sources", [Sources.SEED_AND_LABEL, Sources.SEED])
+@pytest.mark.parametrize(
+    ("companions", "enough"),
+    [
+        ((steroid("8"), saline("1", minutes="240")), True),
+        ((steroid("8"), saline("1", minutes="300")), True),
+        ((steroid("7.9"), saline("1", minutes="240")), False),
+        ((steroid("8"), saline("0.99", minutes="240")), False),
+        ((steroid("8"), saline("1", minutes="239")), False),
+        ((steroid("8"), saline("1", minutes="301")), False),
+    ],
+)
+def test_both_sources_ask_for_8_mg_and_for_1_litre_over_4_to_5_hours(
+    sources: Sources, companions: tuple[Any, ...], enough: bool
+) -> None:
+    answer = of_dose(2, companions=companions, sources=sources)
+    assert (ORDER not in answer.kinds) is enough

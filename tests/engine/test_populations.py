@@ -236,6 +236,20 @@ def test_contraception_is_advised_where_the_pregnancy_is_contradicted() -> None:
         assert ADVISE in answer.kinds
 
 
+@pytest.mark.parametrize(
+    ("birth", "advised"), [("2014-01-21", False), ("2014-01-20", True), ("1970-01-21", True), ("1970-01-20", False)]
+)
+def test_contraception_is_advised_from_12_to_55_years(birth: str, advised: bool) -> None:
+    patient = aged(born(birth))
+    assert (ADVISE in first(NOT_PREGNANT, patient=patient).kinds) is advised
+    assert (REMIND in first(NOT_PREGNANT, IUD, patient=patient).kinds) is advised
+
+
+def test_the_reminder_names_the_day_two_months_after_this_dose() -> None:
+    assert "until 2026-03-20" in first(NOT_PREGNANT, IUD).text(REMIND)
+    assert "until 2026-03-20" in later().text("monitoring")
+
+
 # --- lactation -------------------------------------------------------------------------------------------------
 
 NO_FEEDING = "lactation/avoid critical"
@@ -253,6 +267,11 @@ def test_a_status_older_than_twelve_months_is_not_breastfeeding_now(n: int, rece
     """365 days before 2026-01-20 is 2025-01-20, twelve calendar months."""
     assert (NO_FEEDING in later(feeding(FeedingFinding.BREASTFEEDING, n), **CLOSED).kinds) is recent
     assert (ASK_FEEDING in first(feeding(FeedingFinding.BREASTFEEDING, n), **CLOSED).kinds) is not recent
+
+
+def test_breastfeeding_ends_until_two_months_after_this_dose() -> None:
+    answer = first(feeding(FeedingFinding.BREASTFEEDING, -30), **CLOSED)
+    assert "until 2026-03-20" in answer.text(NO_FEEDING)
 
 
 def test_the_newest_status_counts() -> None:

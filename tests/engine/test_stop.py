@@ -365,3 +365,7 @@ def test_established_other_causes_of_liver_injury_do_not_silence_hys_law() -> No
     labs = labs_but(lab(Analyte.ALT, "121", -1, "40"), lab(Analyte.BILIRUBIN, "2.5", -1, "1.2"))
     answer = ask(order("10"), *IN_TREATMENT, organ(OrganFinding.OTHER_LIVER_CAUSE, -100), labs=labs)
     assert HY in answer.about(0)
+
+
+def test_a_new_neurotoxicity_after_a_grade_2_does_not_stop() -> None:
+    assert STOP_NEURO not in ask(order("10"), *IN_TREATMENT, neuro(2, -54, -50), neuro(2, -13, -12)).about(0)
