@@ -14,7 +14,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from cds_service import wire
 from cds_service.engine.advice import Advice, Assessment, Because
 from cds_service.engine.words import NOT_KNOWN
-from cds_service.knowledge.regimen import Regimen, Row, Sources
+from cds_service.knowledge.regimen import Origin, Regimen, Row, Sources
 
 ROW_SYSTEM: Final = "https://tarlatamab-cds.example.org/CodeSystem/row"
 LONGEST_FACT: Final = 300
@@ -116,10 +116,8 @@ def _summary(group: Sequence[Advice]) -> str:
     if len(summaries) == 1:
         return summaries[0]
     if "many" in lead.row.say and all(advice.sentence == "summary" for advice in group):
-        doses = [f"{advice.slots.get('position', '')} {advice.slots.get('ordered', '')}".strip() for advice in group]
-        hours = _unique(f"{advice.slots.get('hours', '')}" for advice in group)
-        slots = dict(lead.slots) | {"what": ", ".join(_unique(doses)), "hours": ", ".join(hours)}
-        return filled(lead.row.say["many"], slots, markdown=False)
+        doses = _unique(filled(advice.row.say["many"], advice.slots, markdown=False) for advice in group)
+        return "; ".join(doses) + "."
     more = f" (+{len(summaries) - 1} more: see detail)"
     room = wire.SUMMARY_LENGTH - len(more)
     first = summaries[0] if len(summaries[0]) <= room else summaries[0][: room - 1].rsplit(" ", 1)[0] + "…"
@@ -156,9 +154,11 @@ def citation(rows: Sequence[Row], regimen: Regimen) -> str:
     `Imdelltra US PI 2025-11, 2.4 Table 4; seed S3; D-19. Row R2. Not yet clinically reviewed.`
     """
     said: list[str] = []
-    labels = _unique(row.cite.label for row in rows if row.cite.label)
-    if labels and regimen.sources is Sources.SEED_AND_LABEL:
+    labels = _unique(row.cite.label for row in rows if _is_of_the_label(row, regimen))
+    if labels:
         said.append(f"{regimen.label}, {', '.join(labels)}")
+    if any(row.origin is Origin.LOCAL for row in rows):
+        said.append("local rule")
     statements = sorted(_unique(statement for row in rows for statement in row.cite.statements), key=_by_number)
     if statements:
         said.append(f"seed {', '.join(statements)}")
@@ -184,10 +184,16 @@ def _review(rows: Sequence[Row]) -> str:
     )
 
 
+def _is_of_the_label(row: Row, regimen: Regimen) -> bool:
+    """Whether the label says it: a local or seed row names the label only to compare."""
+    says = row.origin in {Origin.LABEL, Origin.BOTH} and regimen.sources is Sources.SEED_AND_LABEL
+    return says and bool(row.cite.label)
+
+
 def _source_label(row: Row, regimen: Regimen) -> str:
-    if row.cite.label and regimen.sources is Sources.SEED_AND_LABEL:
+    if _is_of_the_label(row, regimen):
         return f"{regimen.label}, {row.cite.label}"
-    if row.cite.statements:
+    if row.cite.statements and row.origin is not Origin.LOCAL:
         return f"Commissioning text, {', '.join(row.cite.statements)}"
     return "Local rule of this service"
 

@@ -87,7 +87,7 @@ def test_the_extension_is_that_of_the_contracts_example() -> None:
 
 def test_the_source_names_the_label_its_section_and_the_leading_row() -> None:
     source = ask(order("10"), give(-15, "1")).card("dose/restart-step-up").source
-    assert source.label == "Imdelltra US PI 2025-11, 2.4 Table 4"
+    assert source.label == "Imdelltra US PI 2025-11, Table 4"
     assert source.url == REGIMEN.label_url
     assert source.topic is not None
     assert (source.topic.system, source.topic.code, source.topic.display) == (
@@ -111,7 +111,7 @@ def test_a_rule_without_statement_and_label_is_a_local_one() -> None:
 
 def test_the_detail_ends_with_its_sources_and_says_that_nobody_reviewed_it() -> None:
     detail = ask(order("10"), give(-15, "1")).text("dose/restart-step-up")
-    assert "**Source**\nImdelltra US PI 2025-11, 2.4 Table 4; seed S3; D-19" in detail
+    assert "**Source**\nImdelltra US PI 2025-11, Table 4; seed S3; D-19" in detail
     assert detail.endswith("Row R2. Not yet clinically reviewed.")
 
 
@@ -255,7 +255,8 @@ def test_orders_that_say_the_same_share_one_card_with_one_entry_each() -> None:
     assert set(extension.rows) >= {"OBS-1", "OBS-2", "OBS-3"}
     assert (
         answer.card("monitoring").summary
-        == "C1D1 1 mg, C1D8 10 mg, C1D15 10 mg fit the schedule. Observe 22–24, 6–8 h."
+        == "C1D1 1 mg fits, 22–24 h in hospital; C1D8 10 mg fits, 22–24 h in hospital; "
+        "C1D15 10 mg fits, observed 6–8 h."
     )
 
 

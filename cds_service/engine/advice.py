@@ -27,17 +27,6 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """A row that holds. `confirmed` is False when it rests on an unconfirmed record only."""
-
-    row: Row
-    slots: Mapping[str, str] = field(default_factory=dict)
-    because: tuple[Because, ...] = ()
-    lines: tuple[Line, ...] = ()
-    confirmed: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
 class Expected:
     """What is due instead, or as ordered: one entry per dose of an order."""
 
@@ -45,6 +34,21 @@ class Expected:
     dose: Dose
     position: str
     due_on: date
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A row that holds. `confirmed` is False when it rests on an unconfirmed record only.
+
+    `expected`: what is due instead, where that is not the position of the case; empty: nothing.
+    """
+
+    row: Row
+    slots: Mapping[str, str] = field(default_factory=dict)
+    because: tuple[Because, ...] = ()
+    lines: tuple[Line, ...] = ()
+    confirmed: bool = True
+    expected: tuple[Expected, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 
-from cds_service.engine.advice import Because, Finding, Line
-from cds_service.engine.course import Course, Position, days_at_least, days_at_most, lower_bound, position_of
+from cds_service.engine.advice import Because, Expected, Finding, Line
+from cds_service.engine.course import Course, Position, days_at_least, days_at_most, lower_bound, on_day, position_of
 from cds_service.engine.episodes import Episode, State, episodes_of, is_not_ours, with_ice_grades
-from cds_service.engine.history import GivenDose, History, read_history
+from cds_service.engine.history import DoseKind, GivenDose, History, read_history
 from cds_service.engine.words import NOT_KNOWN, clock_text, count_text, day_text, mg_text, ordinal_text
 from cds_service.knowledge.regimen import Regimen, Row
 from fhir_mappings.facts import Need, OrderedDose, Reading, Syndrome, ToxicityRecord, TreatmentState, When
@@ -73,23 +73,26 @@ class Call:
         for row in self.regimen.table("dose").rows:
             if row.has("syndrome"):
                 for episode in reversed(self.episodes(row.text("syndrome"))):
-                    if has_resolved_at(episode, row.integer("grade")) and not dose_after(episode, course):
+                    if has_resolved_from(episode, row.integer("grade")) and not dose_after(episode, course):
                         return episode
         return None
 
     def has_severe_crs_now(self) -> bool:
         """Whether an active CRS has the grade after which the course restarts."""
         return any(
-            episode.is_active and episode.grade == row.integer("grade")
+            episode.is_active and (episode.grade or 0) >= row.integer("grade")
             for row in self.regimen.table("dose").rows
             if row.has("syndrome")
             for episode in self.episodes(row.text("syndrome"))
         )
 
 
-def has_resolved_at(episode: Episode, grade: int) -> bool:
-    """Resolved, with this worst grade by its grade and not only by a severity (then the grade is asked for)."""
-    return episode.grade == grade and not episode.grade_is_lower_bound and episode.state is State.RESOLVED
+def has_resolved_from(episode: Episode, grade: int) -> bool:
+    """Resolved, from this grade or a worse one by a grade and not only by a severity (then the grade is asked for).
+
+    A worse one that is confirmed stops the drug before this is asked; one that is not must not hide the restart.
+    """
+    return episode.recorded_grade >= grade and episode.state is State.RESOLVED
 
 
 def dose_after(episode: Episode, course: Course) -> bool:
@@ -170,10 +173,26 @@ class Case:
 
     @cached_property
     def if_lifted(self) -> Position | None:
-        """What would be due once a hold is lifted: an active CRS of the grade that restarts is then a resolved one."""
-        if self.position is None or not self.call.has_severe_crs_now():
+        """What would be due once a hold is lifted: an active CRS of the grade that restarts is then a resolved one.
+
+        The restart is due once: not again after an earlier draft of the call that makes it.
+        """
+        restarted = any(dose.projected and dose.kind is DoseKind.STEP for dose in self.course.completed)
+        if self.position is None or restarted or not self.call.has_severe_crs_now():
             return self.position
         return position_of(self.course, self.on, self.regimen, restart_after_toxicity=True)
+
+    @cached_property
+    def after_waiting(self) -> Position | None:
+        """What is due on the first day that is neither before the due day nor too early after the last exposure."""
+        if self.position is None:
+            return None
+        earliest = [self.position.due_on]
+        earliest += [dose.day.latest + timedelta(days=self.least_interval) for dose in self.earlier]
+        day = max(earliest)
+        restart = self.severe_crs is not None
+        there = position_of(self.course, on_day(day), self.regimen, restart_after_toxicity=restart)
+        return replace(there, due_on=day)
 
     @property
     def is_start(self) -> bool:
@@ -199,11 +218,15 @@ class Case:
         return None if last is None else days_at_most(self.on, last.day)
 
     @cached_property
-    def earliest_after(self) -> int:
-        """Days after the last exposure before which this dose is too early, tolerance taken off."""
+    def least_interval(self) -> int:
+        """Days that lie at least between the last exposure and this dose, by the schedule."""
         position = self.position or position_of(self.course, self.on, self.regimen, restart_after_toxicity=False)
-        bound = lower_bound(self.course, position, step_ordered=self.step_ordered, regimen=self.regimen)
-        return bound - int(self.regimen.numbers["early_tolerance_days"])
+        return lower_bound(self.course, position, step_ordered=self.step_ordered, regimen=self.regimen)
+
+    @cached_property
+    def earliest_after(self) -> int:
+        """Days after the last exposure before which this dose is too early: the interval, less the tolerance."""
+        return self.least_interval - int(self.regimen.numbers["early_tolerance_days"])
 
     @cached_property
     def same_day(self) -> tuple[GivenDose, ...]:
@@ -221,7 +244,7 @@ class Case:
             "ordered": mg_text(self.ordered),
             "last_dose": mg_text(last.mg) if last else NOT_KNOWN,
             "last_day": day_text(last.day) if last else NOT_KNOWN,
-            "days": str(days_at_most(self.on, last.day)) if last else NOT_KNOWN,
+            "days": count_text(days_at_most(self.on, last.day), "day") if last else NOT_KNOWN,
             "since": self._since(),
         }
         return slots | position_slots(self.position)
@@ -230,6 +253,8 @@ class Case:
         last = self.course.last_completed
         if last is None:
             return "first dose"
+        if last.undated:
+            return "after the order before it"
         days = count_text(days_at_most(self.on, last.day), "day")
         restart = "restarted course, " if self.position is not None and self.position.is_restart else ""
         return f"{restart}{days} since the last dose"
@@ -243,7 +268,10 @@ class Case:
         return last.because(f"{mg_text(last.mg)} given on {day_text(last.day)}{clock_text(last.day)}, {days} before")
 
     def line(self, about: str, **slots: str) -> Line:
-        """An authored line of the knowledge, or KnowledgeError where the file has none for it."""
+        """An authored line of the knowledge.
+
+        Raises: LookupError where the file has none in force about it.
+        """
         for row in self.regimen.table("lines").rows:
             if row.text("about") == about:
                 return Line(row=row, slots=self.slots | slots)
@@ -252,6 +280,12 @@ class Case:
     def has_line(self, about: str) -> bool:
         return any(row.text("about") == about for row in self.regimen.table("lines").rows)
 
+    def expected(self, due: Position | None) -> tuple[Expected, ...]:
+        """What is due at this position, for the card; nothing without one."""
+        if due is None:
+            return ()
+        return (Expected(order=self.order.order, dose=due.due, position=due.name, due_on=due.due_on),)
+
     def found(
         self,
         row: Row,
@@ -259,7 +293,9 @@ class Case:
         because: tuple[Because, ...] = (),
         lines: tuple[Line, ...] = (),
         confirmed: bool = True,
+        expected: tuple[Expected, ...] | None = None,
         **slots: str,
     ) -> Finding:
         """The row holds for this dose."""
-        return Finding(row=row, slots=self.slots | slots, because=because, lines=lines, confirmed=confirmed)
+        said = self.slots | slots
+        return Finding(row=row, slots=said, because=because, lines=lines, confirmed=confirmed, expected=expected)

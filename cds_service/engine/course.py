@@ -79,6 +79,11 @@ def months_after(day: date, months: int) -> date:
     return date(year, month, min(day.day, monthrange(year, month)[1]))
 
 
+def on_day(day: date) -> When:
+    """A certain day without a clock time."""
+    return When(earliest=day, latest=day)
+
+
 def schedule_row(course: Course, regimen: Regimen) -> Row:
     """The schedule's row for the next dose: the first one with nothing completed, else by k."""
     for row in regimen.table("schedule").rows:

@@ -66,6 +66,12 @@ class Episode:
         return self.grade is not None and all(is_lower_bound(record) for record in worst)
 
     @cached_property
+    def recorded_grade(self) -> int:
+        """The worst grade that is recorded as one, and not only as a severity; 0 where none is."""
+        exact = (grade_value(record) for record in self.records if not is_lower_bound(record))
+        return max((grade for grade in exact if grade is not None), default=0)
+
+    @cached_property
     def onsets(self) -> tuple[When, ...]:
         return tuple(record.onset for record in self.records if isinstance(record.onset, When))
 

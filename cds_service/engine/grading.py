@@ -13,7 +13,7 @@ from typing import Final
 
 from cds_service.engine.words import day_text
 from cds_service.knowledge.regimen import Regimen, Row
-from fhir_mappings.facts import Analyte, Bound, LabResult, MaybeWhen, Sex, SupportKind, TreatmentState, When
+from fhir_mappings.facts import Analyte, Bound, LabResult, MaybeWhen, Sex, SupportKind, TreatmentState, Vital, When
 
 UNITS: Final = {
     Analyte.NEUTROPHILS: "× 10⁹/L",
@@ -26,8 +26,12 @@ UNITS: Final = {
     Analyte.EGFR: "mL/min/1.73 m²",
     Analyte.CREATININE_CLEARANCE: "mL/min",
 }
-
-
+VITAL_UNITS: Final = {
+    Vital.TEMPERATURE: "°C",
+    Vital.SYSTOLIC: "mmHg",
+    Vital.OXYGEN_FLOW: "L/min",
+    Vital.OXYGEN_SATURATION: "%",
+}
 IN_MULTIPLES: Final = frozenset({Analyte.ALT, Analyte.AST, Analyte.BILIRUBIN})
 
 
@@ -73,14 +77,20 @@ def needs_range(result: LabResult, regimen: Regimen) -> bool:
 
 
 def result_text(result: LabResult) -> str:
-    """`0.8 × 10⁹/L`, `4.8 mg/dL (4.0×ULN)`; with `<` or `>` where it is a bound."""
+    """`0.8 × 10⁹/L`, `4.8 mg/dL (4.00×ULN)`; with `<` or `>` where it is a bound."""
     if result.value is None:
         return f"{result.analyte.value}: {result.refused}"
     bound = "" if result.bound is Bound.EXACT else result.bound.value
     text = f"{bound}{result.value.normalize():f} {UNITS[result.analyte]}"
     if result.upper_normal and result.analyte in IN_MULTIPLES:
-        text += f" ({(result.value / result.upper_normal).quantize(Decimal('0.1'))}×ULN)"
+        text += f" ({(result.value / result.upper_normal).quantize(Decimal('0.01'))}×ULN)"
     return text + (" (preliminary)" if result.preliminary else "")
+
+
+def graded_text(result: LabResult, regimen: Regimen) -> str:
+    """`0.8 × 10⁹/L (CTCAE grade 3)`; without a grade where no row gives one."""
+    grade = grade_of(result, regimen)
+    return result_text(result) + (f" (CTCAE grade {grade})" if grade else "")
 
 
 def result_day(result: LabResult) -> date:
@@ -148,7 +158,7 @@ def _signs(row: Row, state: TreatmentState, since: When, not_before: datetime) -
         enough = len(names) >= row.integer("count_from")
         return [(s.reference, f"{s.name} ({day_text(s.at)})") for s in supports] if enough else []
     return [
-        (vital.reference, f"{sign} {vital.value.normalize():f} ({day_text(vital.at)})")
+        (vital.reference, f"{sign} {vital.value.normalize():f} {VITAL_UNITS[vital.vital]} ({day_text(vital.at)})")
         for vital in state.vitals
         if vital.vital.value == sign and _is_recent(vital.at, since, not_before) and _beyond(row, vital.value)
     ]

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Final
 
 from cds_service.engine.advice import Because
-from cds_service.engine.words import clock_text, day_text, listed, mg_text
+from cds_service.engine.words import clock_text, day_text, mg_text
 from cds_service.knowledge.regimen import Regimen
 from fhir_mappings.facts import Administration, OrderedDose, Reading, TreatmentState, Unknown, When
 
@@ -33,7 +33,10 @@ class DoseKind(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class GivenDose:
-    """One dose that reached the patient, or (projected) will have by then; completed unless EXPOSURE_ONLY."""
+    """One dose that reached the patient, or (projected) will have by then; completed unless EXPOSURE_ONLY.
+
+    `parts` are the different doses of one day that it is the sum of.
+    """
 
     day: When
     mg: Decimal | None
@@ -41,7 +44,7 @@ class GivenDose:
     references: tuple[str, ...]
     requests: frozenset[str] = frozenset()
     ended: When | None = None
-    summed: bool = False
+    parts: tuple[GivenDose, ...] = ()
     projected: bool = False
     undated: bool = False
     assumed: bool = False
@@ -56,13 +59,17 @@ class GivenDose:
 
 @dataclass(frozen=True, kw_only=True)
 class Doubt:
-    """Why something about the doses must be asked, and the resources that raise the question."""
+    """Why something about the doses must be asked, and the resources that raise the question.
+
+    `shown` is what each of them shows, where that is not the question itself.
+    """
 
     why: str
     references: tuple[str, ...] = ()
+    shown: tuple[Because, ...] = ()
 
     def because(self) -> tuple[Because, ...]:
-        return tuple(Because(reference=reference, shows=self.why) for reference in self.references)
+        return self.shown or tuple(Because(reference=reference, shows=self.why) for reference in self.references)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +169,8 @@ def _one_day(doses: Sequence[GivenDose], finished: bool, regimen: Regimen) -> Gi
         references=tuple(reference for dose in doses for reference in dose.references),
         requests=frozenset().union(*(dose.requests for dose in doses)),
         ended=doses[-1].ended,
-        summed=True,
+        assumed=any(dose.assumed for dose in doses),
+        parts=tuple(doses),
     )
 
 
@@ -172,9 +180,8 @@ def _by_time(dose: GivenDose) -> tuple[date, date, str]:
 
 
 def _administered(rows: Sequence[Administration], regimen: Regimen) -> list[GivenDose]:
-    dated = [row for row in rows if _start(row) is not None]
     days: list[list[tuple[GivenDose, bool]]] = []
-    for copies in _grouped(dated, _is_copy):
+    for copies in _grouped(rows, _is_copy):
         dose = _one_dose(copies, regimen)
         finished = any(row.status in FINISHED for row in copies)
         same = next((day for day in days if dose.day.is_certain and _same_day(day[0][0].day, dose.day)), None)
@@ -202,23 +209,28 @@ def _orders_on_record(state: TreatmentState, retracted: frozenset[str], statuses
 
 
 def _stand_ins(orders: Sequence[OrderedDose], regimen: Regimen) -> list[GivenDose]:
-    doses: list[GivenDose] = []
+    """Completed orders as doses; several of one day are taken as their sum, and asked about."""
+    days: list[list[GivenDose]] = []
     for order in orders:
-        if isinstance(order.day, When) and not any(_same_day(dose.day, order.day) for dose in doses):
-            doses.append(
-                GivenDose(
-                    day=order.day,
-                    mg=order.amount.mg,
-                    kind=kind_of(order.amount.mg, regimen),
-                    references=(order.order,),
-                    requests=frozenset({order.order}),
-                    assumed=True,
-                )
-            )
-    return doses
+        if not isinstance(order.day, When):
+            continue
+        dose = GivenDose(
+            day=order.day,
+            mg=order.amount.mg,
+            kind=kind_of(order.amount.mg, regimen),
+            references=(order.order,),
+            requests=frozenset({order.order}),
+            assumed=True,
+        )
+        same = next((day for day in days if _same_day(day[0].day, dose.day)), None)
+        if same is None:
+            days.append([dose])
+        else:
+            same.append(dose)
+    return [day[0] if len(day) == 1 else _one_day(day, finished=True, regimen=regimen) for day in days]
 
 
-def _reading_doubts(state: TreatmentState, exposed: Sequence[Administration]) -> list[Doubt]:
+def _reading_doubts(state: TreatmentState, exposed: Sequence[Administration], today: date) -> list[Doubt]:
     doubts: list[Doubt] = []
     need = state.needs.get(NEED)
     if need is not None and need.reading is not Reading.COMPLETE:
@@ -232,6 +244,13 @@ def _reading_doubts(state: TreatmentState, exposed: Sequence[Administration]) ->
                 references=tuple(unknown.reference for unknown in unreadable if unknown.reference),
             )
         )
+    still_to_come = [row for row in exposed if (start := _start(row)) is not None and start.earliest > today]
+    if still_to_come:
+        shown = tuple(
+            Because(reference=row.reference, shows=f"{mg_text(row.amount.mg)}, {row.status}, {day_text(row.start)}")
+            for row in still_to_come
+        )
+        doubts.append(Doubt(why="A dose on record has a day that is still to come: confirm its date.", shown=shown))
     undated = [row for row in exposed if _start(row) is None]
     if undated:
         doubts.append(
@@ -304,11 +323,12 @@ def _open_questions(doses: Sequence[GivenDose]) -> tuple[list[Doubt], list[Doubt
     for index, dose in enumerate(doses):
         if any(later.is_completed for later in doses[index + 1 :]):
             continue
-        if dose.summed:
-            why = f"Several administrations of one day, together {_dose_text(dose)}: one dose or several?"
-            (summed if dose.is_completed else uncertain).append(Doubt(why=why, references=dose.references))
+        if dose.parts:
+            why = f"Several doses of one day, together {_dose_text(dose)}: one dose or several?"
+            shown = tuple(b for part in dose.parts for b in part.because(_dose_text(part)))
+            (summed if dose.is_completed else uncertain).append(Doubt(why=why, shown=shown))
         elif not dose.is_completed:
-            why = f"{_dose_text(dose)} was started but is not a completed dose of the regimen."
+            why = f"{_dose_text(dose)} is on record, but is not a completed dose of the regimen."
             partial.append(Doubt(why=why, references=dose.references))
     return uncertain, partial, summed
 
@@ -322,8 +342,9 @@ def read_history(state: TreatmentState, regimen: Regimen, today: date) -> Histor
     """
     exposed = [row for row in state.administrations if row.status not in NEVER_GIVEN]
     retracted = _names_of(row for row in state.administrations if row.status in NEVER_GIVEN) - _names_of(exposed)
-    reading = _reading_doubts(state, exposed)
-    doses = sorted(_administered(exposed, regimen), key=_by_time)
+    reading = _reading_doubts(state, exposed, today)
+    given = [row for row in exposed if (start := _start(row)) is not None and start.earliest <= today]
+    doses = sorted(_administered(given, regimen), key=_by_time)
     completed_orders = _orders_on_record(state, retracted, COMPLETED)
     maybe_completed = _orders_on_record(state, retracted, COMPLETED | NO_STATUS)
     stand_in: list[GivenDose] = []
@@ -346,7 +367,7 @@ def read_history(state: TreatmentState, regimen: Regimen, today: date) -> Histor
         uncertain=tuple(reading + uncertain),
         later_orders=tuple(
             Doubt(
-                why=f"{listed(dose.references)} is completed on {day_text(dose.day)}, after the last dose on record.",
+                why=f"An order or claim is completed on {day_text(dose.day)}, after the last dose on record.",
                 references=dose.references,
             )
             for dose in later

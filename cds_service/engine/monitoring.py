@@ -9,18 +9,19 @@ from decimal import Decimal
 from typing import Final
 
 from cds_service.engine.advice import Because, Finding, Line
-from cds_service.engine.case import Case, dose_after, has_resolved_at
+from cds_service.engine.case import Case, dose_after, has_resolved_from
 from cds_service.engine.course import due_after, limit_day, schedule_row
 from cds_service.engine.episodes import Episode
-from cds_service.engine.grading import age_days, newest, refusals, result_text
+from cds_service.engine.grading import age_days, graded_text, newest, refusals
 from cds_service.engine.history import DoseKind, GivenDose
 from cds_service.engine.step_up import onset_text
-from cds_service.engine.words import day_text, listed, record_text, shows
+from cds_service.engine.words import day_text, listed, mg_text, record_text, shows
 from cds_service.knowledge.regimen import Row
 from fhir_mappings.facts import (
     Analyte,
     Companion,
     CompanionKind,
+    Course,
     LabResult,
     Route,
     Syndrome,
@@ -31,6 +32,7 @@ Question = Callable[[Case, Row], Finding | None]
 BLOOD_COUNT: Final = (Analyte.NEUTROPHILS, Analyte.PLATELETS, Analyte.HAEMOGLOBIN)
 LIVER_TESTS: Final = (Analyte.ALT, Analyte.AST, Analyte.BILIRUBIN)
 ORDERS_READ: Final = ("medicationRequests",)
+NAMED_ABOVE: Final = frozenset({Syndrome.CRS, Syndrome.NEUROTOXICITY, Syndrome.POSSIBLE_NEUROTOXICITY})
 TOXICITY_READ: Final = ("conditions", "adverseEvents", "observations")
 
 
@@ -39,7 +41,7 @@ TOXICITY_READ: Final = ("conditions", "adverseEvents", "observations")
 
 @dataclass(frozen=True, kw_only=True)
 class Hours:
-    """An observation time, the row it comes from, and what it rests on."""
+    """An observation time, the row it comes from, and what it rests on. Without hours where the source has none."""
 
     low: int
     high: int
@@ -50,25 +52,29 @@ class Hours:
         return str(self.low) if self.low == self.high else f"{self.low}–{self.high}"
 
 
+def _hours(row: Row, because: tuple[Because, ...] = ()) -> Hours:
+    low, high = (row.integer("hours_from"), row.integer("hours_to")) if row.has("hours_from") else (0, 0)
+    return Hours(low=low, high=high, row=row, because=because)
+
+
 def _by_number(case: Case, number: int) -> Hours:
     for row in case.regimen.table("observation").rows:
         if number in row.range("dose_number"):
-            return Hours(low=row.integer("hours_from"), high=row.integer("hours_to"), row=row)
+            return _hours(row)
     raise LookupError(f"no observation row for dose {number}")
 
 
 def _after_toxicity(case: Case) -> list[Hours]:
     """Longer observation of the first dose completed after a toxicity (D-7)."""
-    found: list[Hours] = []
-    for row in case.regimen.table("observation_after_toxicity").rows:
-        for episode in case.call.episodes(row.text("syndrome")):
-            if _lengthens(episode, row) and not dose_after(episode, case.course):
-                low, high = row.integer("hours_from"), row.integer("hours_to")
-                found.append(Hours(low=low, high=high, row=row, because=shows(episode.records)))
-    return found
+    return [
+        _hours(row, shows(episode.records))
+        for row in case.regimen.table("observation_after_toxicity").rows
+        for episode in case.call.episodes(row.text("syndrome"))
+        if lengthens(episode, row) and not dose_after(episode, case.course)
+    ]
 
 
-def _lengthens(episode: Episode, row: Row) -> bool:
+def lengthens(episode: Episode, row: Row) -> bool:
     """An ungraded episode lengthens too: its grade may be the row's."""
     return episode.grade is None or episode.grade in row.range("grade") or episode.grade_is_lower_bound
 
@@ -87,10 +93,7 @@ def observation(case: Case, resume: Sequence[Finding]) -> Hours | None:
     if case.step_ordered:
         times.append(_by_number(case, 1))
     times += _after_toxicity(case)
-    times += [
-        Hours(low=f.row.integer("hours_from"), high=f.row.integer("hours_to"), row=f.row, because=f.because)
-        for f in resume
-    ]
+    times += [_hours(finding.row, finding.because) for finding in resume]
     return max(times, key=lambda time: (time.high, time.low))
 
 
@@ -107,7 +110,7 @@ def monitoring(case: Case, resume: Sequence[Finding], *, fits: bool) -> tuple[Fi
         row = _by_number(case, case.position.number).row
     slots = case.slots | {"hours": str(longest)}
     because = case.last_dose_because() + longest.because
-    lines = _observation_lines(case) + ordinary_lines(case)
+    lines = _toxicity_observation_lines(case) + _early_line(case, fits=fits) + ordinary_lines(case)
     if resume:
         lead = resume[0]
         return Finding(
@@ -116,11 +119,27 @@ def monitoring(case: Case, resume: Sequence[Finding], *, fits: bool) -> tuple[Fi
     return Finding(row=row, slots=slots, because=because, lines=lines), "summary" if fits else "beside"
 
 
-def _observation_lines(case: Case) -> tuple[Line, ...]:
+def _early_line(case: Case, *, fits: bool) -> tuple[Line, ...]:
+    """Earlier than due, within what is allowed: said, so that nobody takes the day for the due day."""
+    is_early = case.position is not None and case.on.latest < case.position.due_on and not case.undated
+    return (case.line("earlier than due"),) if fits and is_early else ()
+
+
+def observation_lines(case: Case) -> tuple[Line, ...]:
+    """The observation of this dose in lines, where no card is about it. None without a position."""
+    longest = observation(case, ())
+    if longest is None or case.position is None:
+        return ()
+    row = _by_number(case, case.position.number).row
+    slots = case.slots | {"hours": str(longest)}
+    return (Line(row=row, slots=slots, sentence="beside"), *_toxicity_observation_lines(case))
+
+
+def _toxicity_observation_lines(case: Case) -> tuple[Line, ...]:
     lines: list[Line] = []
     for row in case.regimen.table("observation_after_toxicity").rows:
         for episode in case.call.episodes(row.text("syndrome")):
-            if _lengthens(episode, row):
+            if lengthens(episode, row):
                 sentence = "line" if dose_after(episode, case.course) else "summary"
                 lines.append(Line(row=row, slots=case.slots | _episode_slots(episode), sentence=sentence))
     return tuple(lines)
@@ -135,6 +154,7 @@ def ordinary_lines(case: Case) -> tuple[Line, ...]:
     lines += _support_line(case)
     lines += _position_lines(case)
     lines += _toxicity_lines(case)
+    lines += _before_first_dose_lines(case)
     lines += _laboratory_lines(case)
     lines += _premedication_lines(case)
     lines += _administration_lines(case)
@@ -175,17 +195,26 @@ def _toxicity_lines(case: Case) -> list[Line]:
     return lines
 
 
+def _before_first_dose_lines(case: Case) -> list[Line]:
+    """Infections, cytopenias and the like that are active before the first dose: the holds do not apply yet."""
+    if case.call.history.first is not None:
+        return []
+    active = [r for r in case.call.toxicities if r.syndrome not in NAMED_ABOVE and r.course is not Course.RESOLVED]
+    return [case.line("toxicity before the first dose", what=listed(record_text(r) for r in active))] if active else []
+
+
 def _restart_done_lines(case: Case, episodes: Sequence[Episode]) -> list[Line]:
     """A resolved CRS grade 3 after which treatment already went on: said, no longer advised."""
     severe = [row.integer("grade") for row in case.regimen.table("dose").rows if row.has("syndrome")]
     lines: list[Line] = []
     for episode in episodes:
-        is_past = any(has_resolved_at(episode, grade) for grade in severe) and dose_after(episode, case.course)
+        is_past = any(has_resolved_from(episode, grade) for grade in severe) and dose_after(episode, case.course)
         if episode.syndrome is Syndrome.CRS and is_past:
             since = episode.ended or episode.latest_onset
             done = [d for d in case.course.completed if since is not None and d.day.earliest > since.latest]
-            what = listed(f"{d.kind.value} dose on {day_text(d.day)}" for d in done[:1])
-            lines.append(case.line("severe CRS with a restart done", onset=onset_text(episode), what=what))
+            what = listed(f"{mg_text(d.mg)} on {day_text(d.day)}" for d in done[:1])
+            slots = {"onset": onset_text(episode), "grade": str(episode.recorded_grade), "what": what}
+            lines.append(case.line("severe CRS with a restart done", **slots))
     return lines
 
 
@@ -195,7 +224,7 @@ def _laboratory_lines(case: Case) -> list[Line]:
     by_day: dict[str, list[str]] = {}
     for analyte, result in results:
         if result is not None:
-            by_day.setdefault(day_text(result.day), []).append(f"{analyte.value} {result_text(result)}")
+            by_day.setdefault(day_text(result.day), []).append(f"{analyte.value} {graded_text(result, case.regimen)}")
     said = "; ".join(f"{day}: {listed(named)}" for day, named in by_day.items())
     lines = [case.line("laboratory", what=f"Newest results of {said}")] if said else []
     missing = [a.value for a, r in results if r is None or age_days(r, case.call.today) > oldest]
@@ -215,7 +244,7 @@ def _refused_in_a_line(case: Case) -> list[tuple[LabResult, str]]:
 def _next_lines(case: Case) -> list[Line]:
     """The next due day and the last day before a restart, both counted from this dose's day, as if given as due."""
     position = case.position
-    if position is None:
+    if position is None or (case.undated and case.course.doses and case.course.doses[-1].undated):
         return []
     kind = DoseKind.STEP if position.due == case.regimen.doses["step"] else DoseKind.TREATMENT
     given = GivenDose(day=case.on, mg=position.due.mg, kind=kind, references=(case.order.order,), projected=True)

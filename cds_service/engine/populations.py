@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
 from cds_service.engine.advice import Because, Finding, Line
@@ -128,38 +129,42 @@ def _pregnancy_because(records: Iterable[PregnancyRecord]) -> tuple[Because, ...
     return tuple(Because(reference=r.reference, shows=f"{r.finding.value}, {day_text(r.day)}") for r in records)
 
 
+def _sure_pregnancies(case: Case, days: int) -> list[PregnancyRecord]:
+    return [r for r in _standing(case) if _is_recent(r, case, days) and not _is_contradicted(r, case)]
+
+
 def pregnant(case: Case, row: Row) -> Finding | None:
     """Is a pregnancy on record that can still go on, and that nothing contradicts?"""
-    records = [r for r in _standing(case) if _is_recent(r, case, row.integer("within_days"))]
-    sure = [record for record in records if not _is_contradicted(record, case)]
+    sure = _sure_pregnancies(case, row.integer("within_days"))
     if not sure:
         return None
     newest_record = max(sure, key=lambda record: _latest(record.day))
-    onset = f"{newest_record.finding.value}, {day_text(newest_record.day)}"
+    what = "positive test, " if newest_record.finding is PregnancyFinding.POSITIVE_TEST else ""
+    onset = what + day_text(newest_record.day)
     found = f"On record: {listed(f'{r.finding.value} on {day_text(r.day)}' for r in sure)}."
     return case.found(row, because=_pregnancy_because(sure), onset=onset, found=found)
 
 
-def _doubtful_pregnancies(case: Case, days: int) -> list[PregnancyRecord]:
-    if any(_is_recent(r, case, days) and not _is_contradicted(r, case) for r in _standing(case)):
-        return []
-    return _standing(case)
-
-
 def pregnancy_doubtful(case: Case, row: Row) -> Finding | None:
     """Is a pregnancy on record that is too old to go on and was never closed, or contradicted?"""
-    records = _doubtful_pregnancies(case, row.integer("within_days"))
-    if not records:
+    days = row.integer("within_days")
+    records = _standing(case)
+    if not records or _sure_pregnancies(case, days):
         return None
+    contradicted = any(_is_contradicted(record, case) for record in records)
+    what = "the record contradicts itself" if contradicted else f"older than {days} days and never closed"
     found = f"On record: {listed(f'{r.finding.value} on {day_text(r.day)}' for r in records)}."
-    return case.found(row, because=_pregnancy_because(records), found=found)
+    return case.found(row, because=_pregnancy_because(records), what=what, found=found)
 
 
 def _known_not_pregnant(case: Case, days: int) -> bool:
+    """A negative finding of the last days, and no unclear one after it."""
+    unclear = [_latest(r.day) for r in case.state.pregnancy if r.finding is PregnancyFinding.UNCERTAIN]
     return any(
         record.finding in NOT_PREGNANT
         and isinstance(record.day, When)
         and (case.on.latest - record.day.earliest).days <= days
+        and all(day <= record.day.latest for day in unclear)
         for record in case.state.pregnancy
     )
 
@@ -184,7 +189,9 @@ def _effective_methods(case: Case) -> list[str]:
 
 
 def _to_advise(case: Case, row: Row) -> bool:
-    pregnant_now = any(record for record in _standing(case) if not _is_contradicted(record, case))
+    """Not to a patient who is known to be pregnant; an old record that nobody closed is no such knowledge."""
+    days = [r.integer("within_days") for r in case.regimen.table("population").rows if r.text("question") == "pregnant"]
+    pregnant_now = bool(_sure_pregnancies(case, max(days, default=0)))
     return of_reproductive_potential(case, row.range("ages")) and not pregnant_now
 
 
@@ -324,8 +331,9 @@ def _computed_gfr(case: Case, row: Row) -> tuple[Because, MaybeWhen] | None:
     gfr = estimated_gfr(creatinine.value, age.at_most, case.state.patient.sex)
     if gfr >= row.number("below"):
         return None
+    figure = gfr.quantize(Decimal("0.1"), rounding=ROUND_DOWN)  # 29.96 must not read as 30
     source = f"creatinine {result_text(creatinine)} on {day_text(creatinine.day)}"
-    shows = f"eGFR {gfr:.0f} mL/min/1.73 m² computed (CKD-EPI 2021) from {source}"
+    shows = f"eGFR {figure} by CKD-EPI 2021 from {source}"
     return Because(reference=creatinine.reference, shows=shows), creatinine.day
 
 
@@ -463,6 +471,13 @@ def progression_since(case: Case, row: Row) -> Finding | None:
     return case.found(row, because=because, onset=onset, found=f"On record: {listed(b.shows for b in because)}.")
 
 
+def _undated_progression(case: Case) -> list[Because]:
+    """Progression of an unknown day: asked about in a line, for before the first dose it is the indication."""
+    if case.call.course.last_exposure is None:
+        return []
+    return [b for b, day in _cancer(case, CancerFinding.PROGRESSION) if not isinstance(day, When)]
+
+
 QUESTIONS: Final[Mapping[str, Question]] = {
     "pregnant": pregnant,
     "pregnancy never closed or contradictory": pregnancy_doubtful,
@@ -494,6 +509,9 @@ def population_lines(case: Case) -> tuple[Line, ...]:
             evidence = _hepatic_evidence(case, row)
         if evidence and _organ_finding(case, row, evidence) is None:
             lines.append(Line(row=row, slots=case.slots | {"what": evidence[0][0].shows}))
+        undated = _undated_progression(case) if question == "progression after the last dose" else []
+        if undated:
+            lines.append(Line(row=row, slots=case.slots | {"what": listed(b.shows for b in undated)}))
     return (*lines, *_not_assessable(case))
 
 

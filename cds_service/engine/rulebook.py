@@ -14,9 +14,9 @@ from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from cds_service.engine import gaps, monitoring, populations, step_up, toxicity
-from cds_service.engine.advice import Advice, Assessment, Expected, Finding, Line
+from cds_service.engine.advice import Advice, Assessment, Finding, Line
 from cds_service.engine.case import Call, Case
-from cds_service.engine.course import Course, Position
+from cds_service.engine.course import Course, on_day
 from cds_service.engine.history import DoseKind, GivenDose, kind_of, planned_orders
 from cds_service.engine.words import day_text
 from cds_service.errors import KnowledgeError
@@ -191,10 +191,14 @@ def _next(call: Call, waiting: Sequence[tuple[OrderedDose, When, bool]], course:
 
 
 def _projected(case: Case) -> GivenDose:
-    """The dose as it will have been given: at the amount that was due, else (position unknown) as ordered."""
-    mg = case.position.due.mg if case.position is not None else case.ordered
+    """The dose as it will have been given: at the amount that is due, else (position unknown) as ordered.
+
+    One of several without a day is taken for its due day: the next one is counted from there.
+    """
+    due = case.if_lifted
+    mg = due.due.mg if due is not None else case.ordered
     return GivenDose(
-        day=case.on,
+        day=on_day(due.due_on) if case.undated and due is not None else case.on,
         mg=mg,
         kind=kind_of(mg, case.regimen) if mg is not None else DoseKind.EXPOSURE_ONLY,
         references=(case.order.order,),
@@ -226,15 +230,16 @@ def _advice_on(case: Case, log: _Log) -> list[Advice]:
         stops, confirmations = _stops_and_confirmations(case, log)
         if stops:
             beside = [advice for advice in population if (advice.topic, advice.action) in BESIDE_STOP]
-            return [replace(_to_advice(case, stop), expected=None) for stop in stops] + beside
+            return [_to_advice(case, replace(stop, expected=())) for stop in stops] + beside
         found = confirmations + _collect(case, "hold", log)
-        holds = [toxicity.with_what_follows(case, finding) for finding in found if finding.row.flag("holds")]
-        suspicions = [_to_advice(case, finding) for finding in found if not finding.row.flag("holds")]
+        holds = [finding for finding in found if finding.row.flag("holds")]
+        suspicions = [finding for finding in found if not finding.row.flag("holds")]
         doses = [_to_advice(case, finding) for finding in _dose_findings(case, log)]
         if holds:
+            held = [_to_advice(case, finding) for finding in toxicity.holding(case, holds, suspicions)]
             critical = [advice for advice in doses if advice.topic == "dose" and advice.indicator == "critical"]
-            return [_to_advice(case, hold, due=case.if_lifted) for hold in holds] + critical + population
-        return suspicions + doses + _care(case, doses, log) + population
+            return held + critical + population
+        return [_to_advice(case, finding) for finding in suspicions] + doses + _care(case, doses, log) + population
     except Exception:  # what the rules share raised: nothing about this order could be assessed
         log.failed[case.order.order] = None
         return []
@@ -274,25 +279,19 @@ def _forbids_monitoring(advice: Advice) -> bool:
 
 def _course_status(case: Case, log: _Log) -> list[Advice]:
     """order-select of an incomplete draft: where the course stands; nothing without a position."""
-    hours = monitoring.observation(case, ())
-    if case.position is None or hours is None:
+    if case.position is None:
         return []
     row = case.regimen.table("course").rows[0]
     log.fired[row.id] = None
-    lines = monitoring.ordinary_lines(case)
-    finding = case.found(row, because=case.last_dose_because(), lines=lines, hours=str(hours))
+    lines = (*monitoring.observation_lines(case), *monitoring.ordinary_lines(case))
+    finding = case.found(row, because=case.last_dose_because(), lines=lines)
     return [_to_advice(case, finding)]
 
 
-def _expected(case: Case, due: Position | None) -> Expected | None:
-    if due is None:
-        return None
-    return Expected(order=case.order.order, dose=due.due, position=due.name, due_on=due.due_on)
-
-
-def _to_advice(case: Case, finding: Finding, *, due: Position | None = None) -> Advice:
-    """The finding as advice on this dose; `due` where something else than the position of the case is expected."""
+def _to_advice(case: Case, finding: Finding) -> Advice:
+    """The finding as advice on this dose, with what is due: the position of the case, if the finding says no other."""
     row = finding.row
+    expected = finding.expected if finding.expected is not None else case.expected(case.position)
     return Advice(
         topic=row.text("topic"),
         action=row.text("action"),
@@ -303,7 +302,7 @@ def _to_advice(case: Case, finding: Finding, *, due: Position | None = None) -> 
         slots=case.slots | dict(finding.slots),
         because=finding.because,
         lines=finding.lines,
-        expected=_expected(case, due or case.position),
+        expected=expected[0] if expected else None,
     )
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Final
 
 from cds_service.engine.advice import Because, Finding, Line
-from cds_service.engine.case import Case, dose_after
+from cds_service.engine.case import Case, dose_after, position_slots
 from cds_service.engine.episodes import Episode, State
 from cds_service.engine.history import Doubt, GivenDose
-from cds_service.engine.words import clock_text, day_text, listed, mg_text, shows
+from cds_service.engine.words import clock_text, count_text, day_text, listed, mg_text, shows
 from cds_service.knowledge.regimen import Row
 from fhir_mappings.facts import Course, Syndrome, When
 
@@ -36,7 +36,13 @@ def given_that_day(case: Case, row: Row) -> Finding | None:
         return None
     said = listed(_given_text(case, dose) for dose in given)
     because = tuple(b for dose in given for b in dose.because(_given_text(case, dose)))
-    return case.found(row, because=because, what=f"{said}.", last_dose=mg_text(given[-1].mg))
+    return _wait(case, case.found(row, because=because, what=_sentence(said), last_dose=mg_text(given[-1].mg)))
+
+
+def _wait(case: Case, finding: Finding) -> Finding:
+    """What is due after the wait is told for the day on which it can be given."""
+    due = case.after_waiting
+    return replace(finding, slots=dict(finding.slots) | position_slots(due), expected=case.expected(due))
 
 
 def _given_text(case: Case, dose: GivenDose) -> str:
@@ -50,8 +56,9 @@ def ordered_twice(case: Case, row: Row) -> Finding | None:
     others = [dose for dose in case.same_day if dose.projected]
     if not others:
         return None
-    what = f"{listed(ref for dose in others for ref in dose.references)} takes {case.slots['day']} already"
-    return case.found(row, because=_ordered(case), what=f"{what}: {mg_text(others[0].mg)} is due then.")
+    because = tuple(b for dose in others for b in dose.because(f"planned for {day_text(dose.day)}"))
+    what = f"Another order takes {case.slots['day']} already: {mg_text(others[0].mg)} is due then."
+    return _wait(case, case.found(row, because=_ordered(case) + because, what=what))
 
 
 def _is_early(case: Case) -> bool:
@@ -67,27 +74,34 @@ def _nearest(case: Case) -> GivenDose:
 
 def _early(case: Case, row: Row) -> Finding:
     last = _nearest(case)
-    days = str(case.days_since_exposure)
-    because = () if last.projected else last.because(f"{mg_text(last.mg)} on {day_text(last.day)}, {days} days before")
-    return case.found(row, because=because, days=days)
+    days = count_text(case.days_since_exposure or 0, "day")
+    because = () if last.projected else last.because(f"{mg_text(last.mg)} on {day_text(last.day)}, {days} before")
+    return _wait(case, case.found(row, because=because, days=days))
 
 
 def early_in_step_up(case: Case, row: Row) -> Finding | None:
     """Step 4: less than a week (one day tolerated) since the last exposure while stepping up?"""
-    in_treatment = case.course.completed and _in_treatment(case)
-    return _early(case, row) if _is_early(case) and not in_treatment else None
+    return _early(case, row) if _is_early(case) and not _in_treatment(case) else None
+
+
+def early_for_a_restart(case: Case, row: Row) -> Finding | None:
+    """Step 4: too early in two-weekly treatment, and then a restart is due that is not what is ordered?"""
+    return _early(case, row) if _is_early(case) and _in_treatment(case) and _misses_a_restart(case) else None
 
 
 def early_in_treatment(case: Case, row: Row) -> Finding | None:
     """Step 4: less than the interval since the last exposure during two-weekly treatment?"""
-    in_treatment = case.course.completed and _in_treatment(case)
-    return _early(case, row) if _is_early(case) and in_treatment else None
+    return _early(case, row) if _is_early(case) and _in_treatment(case) and not _misses_a_restart(case) else None
 
 
 def _in_treatment(case: Case) -> bool:
     """k of 2 or more: the schedule's last row."""
     treatment = case.regimen.table("schedule").rows[-1]
-    return case.course.treatment_doses in treatment.range("treatment_doses")
+    return bool(case.course.completed) and case.course.treatment_doses in treatment.range("treatment_doses")
+
+
+def _misses_a_restart(case: Case) -> bool:
+    return case.position is not None and case.position.is_restart and not case.step_ordered
 
 
 def nothing_completed(case: Case, row: Row) -> Finding | None:
@@ -116,7 +130,17 @@ def restart_after_crs(case: Case, row: Row) -> Finding | None:
     episode = case.severe_crs
     if episode is None or case.position is None or case.ordered is None or case.step_ordered:
         return None
-    return case.found(row, because=shows(episode.records) + case.last_dose_because(), onset=onset_text(episode))
+    because = shows(episode.records) + case.last_dose_because()
+    return case.found(
+        row, because=because, lines=_label_after_crs(case), onset=onset_text(episode), grade=str(episode.recorded_grade)
+    )
+
+
+def _label_after_crs(case: Case) -> tuple[Line, ...]:
+    """What the label would allow instead, as long as its delay limit has not passed."""
+    position, about = case.position, "the label after a severe CRS"
+    over = position is None or (position.delay is not None and position.delay.flag("restart"))
+    return () if over or not case.has_line(about) else (case.line(about),)
 
 
 def onset_text(episode: Episode) -> str:
@@ -133,7 +157,8 @@ def stopped_for_toxicity(case: Case, row: Row) -> Finding | None:
     if not stopped:
         return None
     because = tuple(Because(reference=o.order, shows=f"{o.status}: {o.status_reason}") for o in stopped)
-    return case.found(row, because=because, what=f"Ended earlier: {listed(order.order for order in stopped)}.")
+    said = listed(f"{o.status}{f' ({o.status_reason})' if o.status_reason else ''}" for o in stopped)
+    return case.found(row, because=because, what=f"The earlier order is {said}.")
 
 
 def allergy_on_record(case: Case, row: Row) -> Finding | None:
@@ -288,6 +313,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
     "a dose was given on that day": given_that_day,
     "another order for that day": ordered_twice,
     "too early in the step-up": early_in_step_up,
+    "too early and a restart is due": early_for_a_restart,
     "too early in treatment": early_in_treatment,
     "nothing completed and not the step dose": nothing_completed,
     "severe CRS resolved and not restarted": restart_after_crs,
@@ -335,7 +361,8 @@ def leading(case: Case, findings: Iterable[Finding]) -> tuple[Finding, ...]:
     ]
     lost = [finding for finding in ranked if finding not in kept and "line" in finding.row.say]
     also = tuple(Line(row=finding.row, slots=finding.slots) for finding in lost)
-    return (replace(kept[0], lines=kept[0].lines + also), *kept[1:], *always)
+    notes = tuple(case.line("an assumption about days", what=note) for note in case.notes)
+    return (replace(kept[0], lines=kept[0].lines + also + notes), *kept[1:], *always)
 
 
 def _step(finding: Finding) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final
 
 from cds_service.engine.advice import Because, Finding, Line
 from cds_service.engine.case import Case, dose_after, position_slots
 from cds_service.engine.course import months_after
-from cds_service.engine.episodes import Episode, State, grade_value
+from cds_service.engine.episodes import Episode, State, grade_value, is_lower_bound
 from cds_service.engine.grading import (
     CrsHint,
     age_days,
@@ -20,10 +21,11 @@ from cds_service.engine.grading import (
     result_day,
     result_text,
 )
+from cds_service.engine.monitoring import lengthens
 from cds_service.engine.step_up import SHORT
-from cds_service.engine.words import day_text, listed, shows
+from cds_service.engine.words import NOT_KNOWN, day_text, listed, record_text, shows
 from cds_service.knowledge.regimen import Row
-from fhir_mappings.facts import Analyte, Course, LabResult, Syndrome, ToxicityRecord, When
+from fhir_mappings.facts import Analyte, Course, LabResult, OrganFinding, Syndrome, ToxicityRecord, When
 
 Question = Callable[[Case, Row], Finding | None]
 CYTOPENIAS: Final = frozenset({Syndrome.NEUTROPENIA, Syndrome.THROMBOCYTOPENIA, Syndrome.ANAEMIA})
@@ -48,10 +50,17 @@ def _about_episode(case: Case, row: Row, episodes: Sequence[Episode], *, confirm
         confirmed=confirmed,
         grade=_grade_text(named),
         onset=_onset_text(named),
+        until=_by_day(row, named),
         ended=day_text(named.ended) if named.ended is not None else "end not recorded",
         found=f"On record: {listed(_episode_text(episode) for episode in episodes)}.",
-        until="",
     )
+
+
+def _by_day(row: Row, episode: Episode) -> str:
+    """The last day on which an improvement that the row asks for is in time."""
+    if not row.has("within_days") or episode.onset is None:
+        return NOT_KNOWN
+    return (episode.onset.earliest + timedelta(days=row.integer("within_days"))).isoformat()
 
 
 def _grade_text(episode: Episode) -> str:
@@ -193,16 +202,10 @@ def _about_records(case: Case, row: Row, records: Sequence[ToxicityRecord], *, c
         lines=lines,
         confirmed=confirmed,
         what=worst.syndrome.value,
-        grade="not recorded" if grade is None else str(grade),
+        grade="not recorded" if grade is None else f"{grade}{' or worse' if is_lower_bound(worst) else ''}",
         onset=day_text(worst.onset),
-        found=f"On record: {listed(_plain(record) for record in records)}.",
-        until="",
+        found=f"On record: {listed(record_text(record) for record in records)}.",
     )
-
-
-def _plain(record: ToxicityRecord) -> str:
-    grade = grade_value(record)
-    return f"{record.syndrome.value}{'' if grade is None else f' grade {grade}'}, onset {day_text(record.onset)}"
 
 
 # --- laboratory ------------------------------------------------------------------------------------------------
@@ -225,21 +228,22 @@ def _results(case: Case, analyte: Analyte) -> list[LabResult]:
     return sorted(own, key=result_day)
 
 
+def _result_because(result: LabResult) -> Because:
+    shows = f"{result.analyte.value} {result_text(result)}, {day_text(result.day)}"
+    return Because(reference=result.reference, shows=shows)
+
+
 def _about_result(case: Case, row: Row, results: Sequence[LabResult]) -> Finding:
     named = results[-1]
     said = listed(f"{r.analyte.value} {result_text(r)} on {day_text(r.day)}" for r in results)
     return case.found(
         row,
-        because=tuple(
-            Because(reference=r.reference, shows=f"{r.analyte.value} {result_text(r)}, {day_text(r.day)}")
-            for r in results
-        ),
+        because=tuple(_result_because(result) for result in results),
         what=named.analyte.value,
         value=result_text(named),
         grade=str(grade_of(named, case.regimen)),
         onset=day_text(named.day),
         found=f"On record: {said}.",
-        until="",
     )
 
 
@@ -258,19 +262,42 @@ def laboratory_grade_ever(case: Case, row: Row) -> Finding | None:
 
 
 def laboratory_grade_recurrent(case: Case, row: Row) -> Finding | None:
-    """Has this grade come back after a result of the milder grade or better?"""
-    for analyte in _analytes(row):
-        first: LabResult | None = None
-        recovered = False
-        for result in _results(case, analyte):
-            grade = grade_of(result, case.regimen)
-            if grade >= row.integer("grade_from"):
-                if first is not None and recovered:
-                    return _about_result(case, row, (first, result))
-                first, recovered = first or result, False
-            elif first is not None and grade <= row.integer("grade_to"):
-                recovered = True
+    """Has this grade come back after a result of the milder grade or better, or after a record that is resolved?"""
+    first: _Graded | None = None
+    recovered = False
+    for seen in sorted(_graded_days(case, row), key=lambda seen: seen.on):
+        if seen.grade >= row.integer("grade_from"):
+            if first is not None and recovered:
+                because = (first.because, seen.because)
+                found = f"On record: {listed(b.shows for b in because)}."
+                return case.found(row, because=because, onset=seen.on.isoformat(), found=found)
+            first, recovered = first or seen, False
+        elif first is not None and seen.grade <= row.integer("grade_to"):
+            recovered = True
     return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Graded:
+    """A grade on a day: of a result, of a record at its onset, or 0 at its end."""
+
+    on: date
+    grade: int
+    because: Because
+
+
+def _graded_days(case: Case, row: Row) -> list[_Graded]:
+    seen = [
+        _Graded(on=result_day(result), grade=grade_of(result, case.regimen), because=_result_because(result))
+        for analyte in _analytes(row)
+        for result in _results(case, analyte)
+    ]
+    for record in _records_in_treatment(case, row, active_only=False):
+        if record.confirmed and isinstance(record.onset, When):
+            seen.append(_Graded(on=record.onset.latest, grade=grade_value(record) or 0, because=shows([record])[0]))
+            if record.course is Course.RESOLVED and isinstance(record.end, When):
+                seen.append(_Graded(on=record.end.latest, grade=0, because=shows([record])[0]))
+    return seen
 
 
 def transaminase_and_bilirubin(case: Case, row: Row) -> Finding | None:
@@ -282,8 +309,18 @@ def transaminase_and_bilirubin(case: Case, row: Row) -> Finding | None:
     for enzyme in reversed(high):
         for other in reversed(bilirubin):
             if abs((result_day(enzyme) - result_day(other)).days) <= together:
-                return _about_result(case, row, (enzyme, other))
+                return _with_other_causes(case, _about_result(case, row, (enzyme, other)))
     return None
+
+
+def _with_other_causes(case: Case, finding: Finding) -> Finding:
+    """Conditions that may explain the results: named, for it is a person who establishes the cause."""
+    causes = [organ for organ in case.state.organs if organ.finding is OrganFinding.OTHER_LIVER_CAUSE]
+    if not causes:
+        return finding
+    because = tuple(Because(reference=c.reference, shows=f"{c.finding.value}, {day_text(c.day)}") for c in causes)
+    line = case.line("another cause of liver injury", what=listed(b.shows for b in because))
+    return replace(finding, because=finding.because + because, lines=(*finding.lines, line))
 
 
 def newest_laboratory_grade(case: Case, row: Row) -> Finding | None:
@@ -366,8 +403,28 @@ def _held(case: Case, row: Row, episodes: Sequence[Episode]) -> Finding | None:
     finding = _about_episode(case, row, episodes[-1:])
     extra = _later_day(case) + _worse_signs(case, episodes[-1])
     because = finding.because + tuple(b for _, more in extra for b in more)
-    lines = finding.lines + tuple(line for line, _ in extra)
-    return Finding(row=row, slots=finding.slots, because=because, lines=lines)
+    lines = finding.lines + _what_the_episode_asks(case, episodes[-1]) + tuple(line for line, _ in extra)
+    return replace(finding, because=because, lines=lines)
+
+
+def _what_the_episode_asks(case: Case, episode: Episode) -> tuple[Line, ...]:
+    """By when it must improve, how long the next dose is observed, and no driving: as far as a source in force says."""
+    stops = case.regimen.table("stop").rows
+    lines = [
+        Line(row=row, slots=case.slots)
+        for row in stops
+        if row.has("within_days")
+        and row.text("syndrome") == episode.syndrome.value
+        and (episode.grade or 0) >= row.integer("grade_from")
+    ]
+    lines += [
+        Line(row=row, slots=case.slots, sentence="beside")
+        for row in case.regimen.table("observation_after_toxicity").rows
+        if row.text("syndrome") == episode.syndrome.value and lengthens(episode, row)
+    ]
+    if episode.syndrome is Syndrome.NEUROTOXICITY and case.has_line("driving"):
+        lines.append(case.line("driving"))
+    return tuple(lines)
 
 
 def _later_day(case: Case) -> list[tuple[Line, tuple[Because, ...]]]:
@@ -403,8 +460,7 @@ def _undocumented(case: Case, row: Row) -> list[Episode]:
 
 
 def _improved_in_time(episode: Episode, row: Row) -> bool:
-    stop_to = row.integer("grade_to") if row.has("grade_to") else 1
-    improved = episode.improved_on(stop_to)
+    improved = episode.improved_on(row.integer("grade_to"))
     if improved is None or episode.onset is None:
         return False
     return (improved.latest - episode.onset.earliest).days <= row.integer("within_days")
@@ -431,6 +487,9 @@ def recorded_as_active(case: Case, row: Row) -> Finding | None:
 
 
 def _in_step_up(case: Case) -> bool:
+    """Fewer than two treatment doses since the step dose, or about to step up again."""
+    if case.position is not None and case.position.is_restart:
+        return True
     treatment = case.regimen.table("schedule").rows[-1]
     return case.call.course.treatment_doses not in treatment.range("treatment_doses")
 
@@ -495,8 +554,7 @@ def to_confirm(case: Case, stop: Finding) -> Finding:
     """An unconfirmed stop as the critical hold that asks to confirm it."""
     for row in case.regimen.table("hold").rows:
         if row.text("question") == UNCONFIRMED and row.text("topic") == stop.row.text("topic"):
-            what = f"Recorded as unconfirmed: {stop.slots.get('found', '')}"
-            return Finding(row=row, slots=dict(stop.slots) | {"what": what}, because=stop.because, lines=stop.lines)
+            return replace(stop, row=row, slots=dict(stop.slots) | {"what": stop.slots.get("found", "")})
     raise LookupError(f"no hold row confirms {stop.row.id}")
 
 
@@ -510,14 +568,19 @@ def with_end_of_protection(case: Case, stop: Finding) -> Finding:
         return stop
     until = months_after(last.day.latest, months).isoformat()
     line = case.line("after the end of treatment", until=until)
-    return Finding(row=stop.row, slots=stop.slots, because=stop.because, lines=(*stop.lines, line))
+    return replace(stop, lines=(*stop.lines, line))
 
 
-def with_what_follows(case: Case, hold: Finding) -> Finding:
-    """A hold ends with what is due once it is lifted, and the last day before a restart."""
+def holding(case: Case, holds: Sequence[Finding], suspicions: Sequence[Finding]) -> list[Finding]:
+    """Holds end with what is due once they are lifted; the first one carries what gets no card beside them."""
     about = "after the hold" if case.position is not None else "after the hold without a position"
-    line = case.line(about, **position_slots(case.if_lifted))
-    return Finding(row=hold.row, slots=hold.slots, because=hold.because, lines=(*hold.lines, line))
+    lifted = case.line(about, **position_slots(case.if_lifted))
+    due = case.expected(case.if_lifted)
+    also = tuple(Line(row=finding.row, slots=finding.slots, sentence="summary") for finding in suspicions)
+    lines = (also if index == 0 else () for index in range(len(holds)))
+    return [
+        replace(hold, lines=(*hold.lines, *more, lifted), expected=due) for hold, more in zip(holds, lines, strict=True)
+    ]
 
 
 # --- resume ----------------------------------------------------------------------------------------------------

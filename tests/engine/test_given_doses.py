@@ -89,7 +89,7 @@ def test_a_finished_or_running_dose_is_a_completed_one(status: str) -> None:
 def test_another_status_is_an_exposure_but_no_completed_dose(status: str) -> None:
     answer = ask(order("10"), give(-7, "1", status))
     assert answer.about(0)[0] == FIRST_MUST_BE_1_MG
-    assert "was started but is not a completed dose" in answer.text("dose/change-dose")
+    assert "is on record, but is not a completed dose" in answer.text("dose/change-dose")
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_an_active_order_of_a_later_day_joins_the_projection() -> None:
 def test_a_clash_with_a_planned_order_is_said_on_the_draft() -> None:
     answer = ask(order("10"), give(-7, "1"), on_record("active", 0, "10"))
     assert answer.about(0) == ["dose/wait critical"]
-    assert "MedicationRequest/r1 takes 2026-01-20 already" in answer.text("dose/wait")
+    assert "Another order takes 2026-01-20 already" in answer.text("dose/wait")
 
 
 def test_an_active_order_of_the_past_is_never_planned() -> None:

@@ -273,9 +273,9 @@ def test_a_routine_c3d1_with_all_data_gets_exactly_one_info_card() -> None:
         f"Newest results of {iso(-2)}: neutrophils 3.2 × 10⁹/L",
         "platelets 210 × 10⁹/L",
         "haemoglobin 12 g/dL",
-        "ALT 20 U/L (0.5×ULN)",
-        "AST 20 U/L (0.5×ULN)",
-        "bilirubin 0.6 mg/dL (0.5×ULN)",
+        "ALT 20 U/L (0.50×ULN)",
+        "AST 20 U/L (0.50×ULN)",
+        "bilirubin 0.6 mg/dL (0.50×ULN)",
         "Premedication:",
         f"next dose 10 mg due on {iso(14)}; last day before a restart at 1 mg: {iso(28)}",
     ):

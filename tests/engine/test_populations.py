@@ -392,7 +392,7 @@ def test_without_a_sex_the_lower_of_the_two_formulas_counts() -> None:
 def test_a_severe_creatinine_is_said_as_computed() -> None:
     answer = renal(lab(Analyte.CREATININE, "4.0"))
     assert RENAL in answer.kinds
-    assert "computed (CKD-EPI 2021) from creatinine 4 mg/dL" in answer.text(RENAL)
+    assert "by CKD-EPI 2021 from creatinine 4 mg/dL" in answer.text(RENAL)
 
 
 @pytest.mark.parametrize(("reported", "severe"), [(-2, False), (-4, True)])
