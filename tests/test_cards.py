@@ -368,3 +368,17 @@ def test_the_citation_of_the_seed_alone_names_no_label() -> None:
     row = next(row for row in regimen.rows() if row.cite.label and row.cite.statements)
     assert "US PI" not in cards.citation((row,), regimen)
     assert row.cite.statements[0] in cards.citation((row,), regimen)
+
+
+def test_a_local_rule_is_not_passed_off_as_the_labels() -> None:
+    """CLARIFY-ALLERGY is local; it names the label only to compare."""
+    allergy = DrugAllergy(reference="AllergyIntolerance/x", name="tarlatamab")
+    card = ask(order("10"), *course(3, -14), allergy).card("dose/clarify")
+    assert card.source.label == "Local rule of this service"
+    assert "US PI" not in (card.detail or "")
+    assert "local rule; D-20" in (card.detail or "")
+
+
+def test_a_rule_of_the_seed_alone_is_named_as_the_commissioning_texts() -> None:
+    answer = ask(order("10"), *course(3, -14), crs(3, -13, -8))
+    assert answer.card("crs/restart-step-up").source.label == "Commissioning text, S26"

@@ -279,11 +279,12 @@ def _forbids_monitoring(advice: Advice) -> bool:
 
 def _course_status(case: Case, log: _Log) -> list[Advice]:
     """order-select of an incomplete draft: where the course stands; nothing without a position."""
-    if case.position is None:
+    observed = monitoring.observation_lines(case)
+    if not observed:
         return []
     row = case.regimen.table("course").rows[0]
     log.fired[row.id] = None
-    lines = (*monitoring.observation_lines(case), *monitoring.ordinary_lines(case))
+    lines = (*observed, *monitoring.ordinary_lines(case))
     finding = case.found(row, because=case.last_dose_because(), lines=lines)
     return [_to_advice(case, finding)]
 

@@ -175,21 +175,23 @@ def _syndromes(name: str) -> frozenset[Syndrome]:
 
 
 def _records_in_treatment(case: Case, row: Row, *, active_only: bool) -> list[ToxicityRecord]:
-    first = case.call.history.first
-    if first is None:
-        return []
-    wanted = _syndromes(row.text("syndrome"))
     low, high = row.integer("grade_from"), row.integer("grade_to") if row.has("grade_to") else None
     return [
         record
-        for record in case.call.toxicities
-        if record.syndrome in wanted
-        and not _before(record, first.day)
-        and (grade_value(record) or 0) >= low
+        for record in _records_since_first(case, row)
+        if (grade_value(record) or 0) >= low
         and (high is None or (grade_value(record) or 0) <= high)
         and grade_value(record) != 0
         and not (active_only and record.course is Course.RESOLVED)
     ]
+
+
+def _records_since_first(case: Case, row: Row) -> list[ToxicityRecord]:
+    """Records of the row's syndrome that did not begin before the first exposure; none without an exposure."""
+    first, wanted = case.call.history.first, _syndromes(row.text("syndrome"))
+    if first is None:
+        return []
+    return [r for r in case.call.toxicities if r.syndrome in wanted and not _before(r, first.day)]
 
 
 def _about_records(case: Case, row: Row, records: Sequence[ToxicityRecord], *, confirmed: bool = True) -> Finding:
@@ -292,7 +294,7 @@ def _graded_days(case: Case, row: Row) -> list[_Graded]:
         for analyte in _analytes(row)
         for result in _results(case, analyte)
     ]
-    for record in _records_in_treatment(case, row, active_only=False):
+    for record in _records_since_first(case, row):
         if record.confirmed and isinstance(record.onset, When):
             seen.append(_Graded(on=record.onset.latest, grade=grade_value(record) or 0, because=shows([record])[0]))
             if record.course is Course.RESOLVED and isinstance(record.end, When):

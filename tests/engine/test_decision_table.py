@@ -7,6 +7,7 @@ import pytest
 from fhir_mappings.facts import DrugAllergy, NotRecorded, Syndrome
 from tests.engine.builders import (
     ask,
+    between,
     course,
     crs,
     day,
@@ -449,3 +450,130 @@ def test_an_order_completed_after_the_last_dose_stands_beside_rows_3_and_5(
     kinds = set(ask(*facts, on_record("completed", -20, "10")).about(0))
     assert "dose/clarify critical" in kinds
     assert beside is None or beside in kinds
+
+
+# --- what is due after a wait ----------------------------------------------------------------------------------
+
+
+def test_a_wait_after_a_partial_infusion_names_the_first_day_on_which_the_dose_may_be_given() -> None:
+    """1 mg 8 days ago, a stopped 10 mg infusion 2 days ago: due was yesterday, 7 days after the infusion is day 5."""
+    answer = ask(order("10"), give(-8, "1"), give(-2, "4", "stopped"))
+    assert answer.card("dose/wait").summary == f"Wait: only 2 days since the last dose; 10 mg is due on {iso(5)}."
+    assert answer.expected("dose/wait") == ("10 mg", "C1D8", iso(5))
+
+
+def test_a_wait_that_ends_after_the_limit_names_the_restart() -> None:
+    """1 mg 12 days ago, a stopped infusion 2 days ago: on day 5 it is 17 days, and the limit is 14."""
+    answer = ask(order("10"), give(-12, "1"), give(-2, "4", "stopped"))
+    assert answer.expected("dose/wait") == ("1 mg", "C1D1", iso(5))
+
+
+def test_a_wait_that_ends_on_the_last_day_before_a_restart_names_the_next_dose() -> None:
+    answer = ask(order("10"), give(-9, "1"), give(-2, "4", "stopped"))
+    assert answer.expected("dose/wait") == ("10 mg", "C1D8", iso(5))
+
+
+def test_a_wait_while_a_restart_is_due_says_that_it_is_a_restart() -> None:
+    answer = ask(order("10"), *course(3, -40), give(-3, "4", "stopped"))
+    assert answer.about(0) == ["dose/wait warning"]
+    assert answer.rows("dose/wait") == ("WAIT-THEN-RESTART",)
+    assert answer.card("dose/wait").summary == (
+        f"Wait, then restart at 1 mg: only 3 days since the last infusion; 1 mg not before {iso(11)}."
+    )
+    assert "A restart at 1 mg is due: 40 days since the last 10 mg dose" in answer.text("dose/wait")
+
+
+def test_a_wait_for_a_restart_that_is_ordered_is_an_ordinary_one() -> None:
+    answer = ask(order("1"), *course(3, -40), give(-3, "4", "stopped"))
+    assert answer.rows("dose/wait") == ("WAIT-TREATMENT",)
+    assert answer.expected("dose/wait") == ("1 mg", "C1D1", iso(4))
+
+
+def test_one_day_is_said_in_the_singular() -> None:
+    assert "only 1 day since the last dose" in ask(order("10"), give(-1, "1")).card("dose/wait").summary
+
+
+def test_a_partial_last_date_that_may_be_early_or_late_says_both_in_the_wait() -> None:
+    """The last dose between day -40 and day -5: too early at one end, over the limit at the other."""
+    answer = ask(order("10"), *gives((-82, "1"), (-75, "10"), (-68, "10")), give(between(-40, -5), "10"))
+    assert answer.about(0) == ["dose/wait warning"]
+    said = answer.text("dose/wait")
+    assert "A restart at 1 mg is due: 40 days" in said
+    assert f"The last dose may be of {iso(-40)} to {iso(-5)}: counted the more cautious way." in said
+
+
+def test_more_than_10_mg_over_the_limit_says_why_1_mg_is_due() -> None:
+    answer = ask(order("20"), *course(3, -29))
+    assert answer.expected("dose/change-dose") == ("1 mg", "C1D1", iso(0))
+    assert "A restart at 1 mg is due: 29 days since the last 10 mg dose" in answer.text("dose/change-dose")
+
+
+def test_an_order_for_a_day_that_is_taken_names_the_other_order_in_its_evidence() -> None:
+    answer = ask(order("10"), order("10", 0, 1), give(-7, "1"))
+    assert "Another order takes 2026-01-20 already: 10 mg is due then." in answer.text("dose/wait")
+    shown = {e.reference: e.shows for e in answer.extension("dose/wait").evidence}
+    assert shown["MedicationRequest/d0"] == "planned for 2026-01-20"
+
+
+def test_earlier_than_due_and_not_too_early_is_said_in_a_line() -> None:
+    early = ask(order("10"), *course(3, -13)).text("monitoring")
+    assert f"Due on {iso(1)}: {iso(0)} is earlier, but not too early." in early
+    assert "not too early" not in ask(order("10"), *course(3, -14)).text("monitoring")
+
+
+def test_a_restarted_course_says_that_its_second_10_mg_may_come_before_its_due_day() -> None:
+    """Restarted from treatment: 10 mg a week after the 1 mg, then two-weekly; the lower bound stays a week."""
+    answer = ask(order("10"), *course(3, -60), *gives((-14, "1"), (-7, "10")))
+    assert answer.about(0) == FITS
+    assert f"Due on {iso(7)}: {iso(0)} is earlier, but not too early." in answer.text("monitoring")
+
+
+# --- severe CRS behind another record --------------------------------------------------------------------------
+
+
+def test_an_unconfirmed_grade_4_copy_does_not_hide_the_restart_of_a_confirmed_grade_3() -> None:
+    copies = (crs(3, -13, -8, ref="a"), crs(4, -13, -8, ref="b", confirmed=False))
+    answer = ask(order("10"), *course(3, -14), *copies)
+    assert answer.about(0) == ["crs/withhold critical"]
+    assert answer.expected("crs/withhold") == ("1 mg", "C1D1", iso(0))
+    assert "If lifted: 1 mg (C1D1)" in answer.text("crs/withhold")
+
+
+def test_a_severity_above_the_recorded_grade_does_not_hide_the_restart() -> None:
+    """Grade 3 by its code, "life-threatening" by a copy's severity: a stop, and grade 3 alone a restart."""
+    severe = crs(4, -13, -8, ref="b", at_least=True, confirmed=False)
+    answer = ask(order("10"), *course(3, -14), crs(3, -13, -8, ref="a"), severe)
+    assert answer.expected("crs/withhold") == ("1 mg", "C1D1", iso(0))
+
+
+def test_the_label_is_compared_only_while_its_limit_has_not_passed() -> None:
+    inside = ask(order("20"), *course(3, -28), crs(3, -27, -20)).text("crs/restart-step-up")
+    assert f"The label would allow the next scheduled dose up to {iso(0)}" in inside
+    passed = ask(order("20"), *course(3, -29), crs(3, -28, -20)).text("crs/restart-step-up")
+    assert "The label would allow" not in passed
+
+
+def test_an_active_grade_3_before_several_drafts_restarts_once() -> None:
+    """1 mg, then 10 mg a week later, then 10 mg: the restart is due once."""
+    drafts = (order("10"), order("10", 7, 1), order("10", 21, 2))
+    answer = ask(*drafts, *course(3, -14), crs(3, -13))
+    hold = answer.extension("crs/withhold")
+    assert [(str(e.dose), e.position) for e in hold.expected] == [
+        ("1 mg", "C1D1"),
+        ("10 mg", "C1D8"),
+        ("10 mg", "C1D15"),
+    ]
+
+
+# --- undated drafts --------------------------------------------------------------------------------------------
+
+
+def test_several_undated_drafts_are_each_expected_on_a_day_of_their_own() -> None:
+    drafts = [order(amount, NotRecorded, entry) for entry, amount in enumerate(("1", "10", "10"))]
+    answer = ask(*drafts)
+    assert [answer.expected("monitoring", entry) for entry in range(3)] == [
+        ("1 mg", "C1D1", iso(0)),
+        ("10 mg", "C1D8", iso(7)),
+        ("10 mg", "C1D15", iso(14)),
+    ]
+    assert "-7 days" not in answer.text("monitoring")

@@ -390,3 +390,34 @@ def test_an_order_without_a_status_after_the_last_dose_is_asked_about() -> None:
 
 def test_an_order_without_a_status_and_no_dose_on_record_is_asked_about() -> None:
     assert CONFIRM_HISTORY in ask(order("1"), on_record("", -7, "10")).about(0)
+
+
+# --- doses that cannot have been given yet ---------------------------------------------------------------------
+
+
+def test_a_dose_of_today_is_given_and_one_of_tomorrow_is_asked_about() -> None:
+    today = ask(order("10"), give(-7, "1"), give(0, "10"))
+    assert today.about(0) == ["dose/wait critical"]
+    tomorrow = ask(order("10"), give(-7, "1"), give(1, "10"))
+    assert "dose/clarify critical" in tomorrow.about(0)
+    assert "A dose on record has a day that is still to come: confirm its date." in tomorrow.text("dose/clarify")
+    assert "MedicationAdministration/a1" in {e.reference for e in tomorrow.extension("dose/clarify").evidence}
+
+
+# --- several of one day ----------------------------------------------------------------------------------------
+
+
+def test_two_completed_orders_of_one_day_that_stand_in_are_asked_about() -> None:
+    orders = (on_record("completed", -7, "10", ref="r1"), on_record("completed", -7, "10", ref="r2"))
+    answer = ask(order("10"), *orders)
+    assert "dose/clarify critical" in answer.about(0)
+    assert f"Several doses of one day, together 20 mg on {iso(-7)}: one dose or several?" in answer.text("dose/clarify")
+
+
+def test_doses_of_one_day_are_each_shown_with_their_own_amount() -> None:
+    rows = (give(-7, "0.4", ref="a"), give(-7, "0.6", ref="b"))
+    shown = {e.reference: e.shows for e in ask(order("10"), *rows).extension("dose/clarify").evidence}
+    assert shown == {
+        "MedicationAdministration/a": f"0.4 mg on {iso(-7)}",
+        "MedicationAdministration/b": f"0.6 mg on {iso(-7)}",
+    }

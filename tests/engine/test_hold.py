@@ -471,3 +471,77 @@ def test_a_hold_names_the_grade_of_the_result(analyte: Analyte, upper: str | Non
     answer = ask(order("10"), *IN_TREATMENT, labs=labs_but(lab(analyte, value, -1, upper)))
     (card,) = (card for card in answer.cards if "withhold" in str(card.source.topic))
     assert said in card.summary
+
+
+# --- what a hold says ------------------------------------------------------------------------------------------
+
+
+def test_a_hold_keeps_the_suspicion_that_gets_no_card_beside_it_as_a_line() -> None:
+    answer = ask(order("10"), give(-2, "1"), neuro(1, -1), sign(Vital.TEMPERATURE, "38.5"))
+    assert HOLD_NEURO in answer.about(0)
+    assert "crs/withhold warning" not in answer.about(0)
+    assert "Check for CRS before the dose: vital signs since the last dose suggest grade 1." in answer.text(HOLD_NEURO)
+
+
+def test_vital_signs_are_shown_with_their_units() -> None:
+    signs = (sign(Vital.TEMPERATURE, "38.5"), sign(Vital.SYSTOLIC, "85"), sign(Vital.OXYGEN_FLOW, "4"))
+    shown = {e.shows for e in ask(order("10", 5), give(-2, "1"), *signs).extension("crs/withhold warning").evidence}
+    assert shown == {
+        f"temperature 38.5 °C ({iso(0)})",
+        f"systolic blood pressure 85 mmHg ({iso(0)})",
+        f"oxygen flow 4 L/min ({iso(0)})",
+    }
+
+
+def test_a_hold_for_a_severity_alone_says_that_the_grade_may_be_worse() -> None:
+    answer = ask(order("10"), give(-7, "1"), crs(3, -5, at_least=True))
+    assert "CRS grade 3 or worse is still active" in answer.card(HOLD_CRS).summary
+    infection = ask(order("10"), *IN_TREATMENT, toxicity(Syndrome.INFECTION, 3, -5, at_least=True))
+    assert "infection grade 3 or worse is active" in infection.card("infection/withhold").summary
+
+
+def test_a_hold_says_how_long_the_next_dose_is_observed() -> None:
+    said = "At the next dose: 22–24 h of observation."
+    assert said in ask(order("10"), give(-7, "1"), crs(2, -5)).text(HOLD_CRS)
+    assert said not in ask(order("10"), give(-7, "1"), crs(1, -5)).text(HOLD_CRS)
+    assert said in ask(order("10"), give(-7, "1"), neuro(1, -5)).text(HOLD_NEURO)
+
+
+def test_a_hold_for_neurotoxicity_grade_3_says_by_when_it_must_improve() -> None:
+    said = "Not at grade 1 or less within 7 days of onset: stop for good."
+    assert said in ask(order("10"), give(-7, "1"), neuro(3, -5)).text(HOLD_NEURO)
+    assert said not in ask(order("10"), give(-7, "1"), neuro(2, -5)).text(HOLD_NEURO)
+
+
+def test_other_reactions_are_named_by_their_record() -> None:
+    rash = toxicity(Syndrome.OTHER, 3, -5, attributed=True, label="Rash")
+    said = ask(order("10"), *IN_TREATMENT, rash).text("other-toxicity/withhold")
+    assert "On record: Rash, grade 3" in said
+
+
+@pytest.mark.parametrize(("days", "held"), [(28, False), (29, True)])
+def test_an_infection_of_any_grade_withholds_a_restart_too(days: int, held: bool) -> None:
+    """A restart steps up again: 29 days after the last dose any active infection withholds it."""
+    answer = ask(order("1"), *course(3, -days), toxicity(Syndrome.INFECTION, 1, -5))
+    assert ("infection/withhold critical" in answer.about(0)) is held
+
+
+def test_an_infection_before_the_first_dose_is_said_in_a_line() -> None:
+    said = ask(order("1"), toxicity(Syndrome.INFECTION, 2, -5)).text("monitoring")
+    assert "On record before the first dose, where no hold of this service applies yet: infection, grade 2" in said
+    over = ask(order("1"), toxicity(Syndrome.INFECTION, 2, -5, -2)).text("monitoring")
+    assert "On record before the first dose" not in over
+
+
+def test_a_low_count_before_the_first_dose_is_said_with_its_grade() -> None:
+    said = ask(order("1"), labs=labs_but(lab(Analyte.NEUTROPHILS, "0.8"))).text("monitoring")
+    assert "neutrophils 0.8 × 10⁹/L (CTCAE grade 3)" in said
+
+
+def test_a_question_about_day_7_is_worded_for_before_and_after_it() -> None:
+    event = neuro(3, -3, course=Course.OUTCOME_MISSING)
+    summary = ask(order("10"), give(-5, "1"), event).card(HOLD_NEURO).summary
+    assert summary == (
+        "Withhold tarlatamab and ask: neurotoxicity grade 3 (onset 2026-01-17) at grade 1 or less by day 7, "
+        "2026-01-24? If not: stop."
+    )

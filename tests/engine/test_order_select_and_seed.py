@@ -9,6 +9,7 @@ import pytest
 from fhir_mappings.facts import (
     Amount,
     Analyte,
+    Course,
     DrugAllergy,
     NotRecorded,
     Route,
@@ -248,3 +249,47 @@ def test_in_seed_mode_an_allergy_to_the_drug_is_asked_about() -> None:
 
 def test_in_seed_mode_vital_signs_still_suggest_crs() -> None:
     assert "crs/withhold warning" in seed(order("10", 6), give(-1, "1"), sign(Vital.TEMPERATURE, "39")).kinds
+
+
+# --- seed mode speaks no label ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        (give(-7, "1"), crs(2, -5)),
+        (give(-7, "1"), neuro(2, -5)),
+        (give(-7, "1"), neuro(3, -5)),
+        (*course(4, -14), crs(3, -13, -8)),
+        (give(-14, "1"), neuro(3, -12, -8)),
+        (give(-20, "1"), neuro(3, -19, NotRecorded, course=Course.RESOLVED)),
+        (*course(4, -14), neuro(3, -20, NotRecorded, course=Course.RESOLVED)),
+    ],
+)
+def test_in_seed_mode_no_sentence_of_the_label_is_said(facts: tuple[object, ...]) -> None:
+    text = " ".join(f"{card.summary} {card.detail}" for card in seed(order("10"), *facts).cards)
+    for sentence in ("The label", "driving", "grade 1 or less", "At the next dose", "22–24 h of observation"):
+        assert sentence not in text, text
+
+
+def test_in_seed_mode_an_open_question_about_7_days_asks_for_any_improvement() -> None:
+    unknown_end = neuro(3, -19, NotRecorded, course=Course.RESOLVED)
+    held = seed(order("10"), give(-20, "1"), unknown_end)
+    assert held.rows("neurotoxicity/withhold critical") == ("NEURO-HOLD-7D-SEED",)
+    asked = seed(order("10"), *course(4, -14), neuro(3, -20, NotRecorded, course=Course.RESOLVED))
+    assert asked.rows("neurotoxicity/withhold warning") == ("NEURO-ASK-7D-SEED",)
+
+
+def test_in_seed_mode_a_grade_3_that_improved_in_time_and_ended_later_asks_for_the_evaluation() -> None:
+    """Grade 3 for 5 days, grade 2 until day 10: improved in time by the seed's reading."""
+    fading = (neuro(3, -20, -15, ref="a"), neuro(2, -15, -10, ref="b"))
+    answer = seed(order("10"), give(-21, "1"), *fading)
+    assert answer.rows("monitoring/monitor warning")[0] == "NEURO-RESUME-G3-SEED"
+
+
+def test_in_seed_mode_order_select_of_c1d15_says_that_the_hours_are_missing() -> None:
+    draft = order(NO_DOSE, NotRecorded, **EMPTY)
+    said = seed(draft, *gives((-14, "1"), (-7, "10")), incomplete=True).text(STATUS)
+    assert "The source gives no observation hours for C1D15" in said.replace("the source", "The source")
+    with_label = select(draft, *gives((-14, "1"), (-7, "10"))).text(STATUS)
+    assert "observe 6–8 h" in with_label

@@ -36,6 +36,7 @@ from tests.engine.builders import (
     feeding,
     fertility,
     give,
+    iso,
     lab,
     labs_but,
     order,
@@ -581,3 +582,52 @@ def test_population_cards_stand_as_they_are_beside_the_dose_rows() -> None:
 
 def test_a_status_that_may_be_of_the_last_14_days_or_older_is_counted_the_cautious_way() -> None:
     assert asks_for_a_test(WOMAN, pregnancy(PregnancyFinding.NEGATIVE_TEST, between(-15, -10)))
+
+
+# --- what a later or an older record changes -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("days", "advised"), [(300, False), (301, True)])
+def test_an_old_pregnancy_that_nobody_closed_does_not_silence_contraception(days: int, advised: bool) -> None:
+    answer = ask(order("1"), pregnancy(PregnancyFinding.PREGNANT, -days), patient=WOMAN)
+    assert ("contraception/advise warning" in answer.about(0)) is advised
+
+
+def test_an_old_pregnancy_that_nobody_closed_does_not_silence_the_line_at_later_doses() -> None:
+    said = ask(order("10"), *course(3, -14), pregnancy(PregnancyFinding.PREGNANT, -400), patient=WOMAN)
+    assert "Effective contraception during treatment" in said.text("monitoring")
+
+
+def test_the_reason_to_confirm_a_pregnancy_is_named() -> None:
+    old = ask(order("1"), pregnancy(PregnancyFinding.PREGNANT, -301), patient=WOMAN)
+    assert "older than 300 days and never closed" in old.card("pregnancy/confirm").summary
+    both = (pregnancy(PregnancyFinding.PREGNANT, -3), pregnancy(PregnancyFinding.NEGATIVE_TEST, -3))
+    assert "the record contradicts itself" in ask(order("1"), *both, patient=WOMAN).card("pregnancy/confirm").summary
+
+
+@pytest.mark.parametrize(("unclear", "asked"), [(-6, False), (-5, False), (-4, True)])
+def test_an_unclear_status_after_a_negative_test_is_asked_about(unclear: int, asked: bool) -> None:
+    records = (pregnancy(PregnancyFinding.NEGATIVE_TEST, -5), pregnancy(PregnancyFinding.UNCERTAIN, unclear))
+    assert ("pregnancy/confirm warning" in ask(order("1"), *records, patient=WOMAN).about(0)) is asked
+
+
+def test_a_positive_test_is_named_as_one() -> None:
+    positive = ask(order("1"), pregnancy(PregnancyFinding.POSITIVE_TEST, -5), patient=WOMAN)
+    assert f"a pregnancy is on record (positive test, {iso(-5)})" in positive.card("pregnancy/avoid").summary
+    status = ask(order("1"), pregnancy(PregnancyFinding.PREGNANT, -5), patient=WOMAN)
+    assert f"a pregnancy is on record ({iso(-5)})" in status.card("pregnancy/avoid").summary
+
+
+def test_progression_without_a_day_is_a_line_at_later_doses() -> None:
+    undated = cancer(CancerFinding.PROGRESSION, NotRecorded)
+    said = "Progression is on record without a day"
+    assert said in ask(order("10"), *course(3, -14), undated).text("monitoring")
+    assert said not in ask(order("1"), undated).text("monitoring")
+
+
+def test_a_computed_kidney_function_just_below_30_does_not_read_as_30() -> None:
+    """65 years, male, creatinine 2.35 mg/dL: 29.9 by CKD-EPI 2021."""
+    answer = ask(order("1"), labs=labs_but(lab(Analyte.EGFR, "80", -89), lab(Analyte.CREATININE, "2.35", -1)))
+    summary = answer.card("renal/assess").summary
+    assert "eGFR 29." in summary
+    assert len(summary) < 140

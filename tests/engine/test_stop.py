@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fhir_mappings.facts import (
@@ -16,6 +18,7 @@ from fhir_mappings.facts import (
     ToxicityRecord,
 )
 from tests.engine.builders import (
+    NORMAL_LABS,
     WOMAN,
     ask,
     between,
@@ -26,6 +29,7 @@ from tests.engine.builders import (
     give,
     gives,
     ice,
+    iso,
     lab,
     labs_but,
     neuro,
@@ -369,3 +373,33 @@ def test_established_other_causes_of_liver_injury_do_not_silence_hys_law() -> No
 
 def test_a_new_neurotoxicity_after_a_grade_2_does_not_stop() -> None:
     assert STOP_NEURO not in ask(order("10"), *IN_TREATMENT, neuro(2, -54, -50), neuro(2, -13, -12)).about(0)
+
+
+def test_a_possible_other_cause_of_liver_injury_is_named() -> None:
+    labs = labs_but(lab(Analyte.ALT, "121", -1, "40"), lab(Analyte.BILIRUBIN, "2.5", -1, "1.2"))
+    said = ask(order("10"), *IN_TREATMENT, organ(OrganFinding.OTHER_LIVER_CAUSE, -100), labs=labs).text(HY)
+    assert f"On record as a possible other cause: another cause of liver injury, {iso(-100)}." in said
+    assert "possible other cause" not in ask(order("10"), *IN_TREATMENT, labs=labs).text(HY)
+
+
+@pytest.mark.parametrize(("second", "stops"), [(3, False), (4, True)])
+def test_recorded_cytopenias_of_grade_4_recur_like_results(second: int, stops: bool) -> None:
+    records = (toxicity(Syndrome.NEUTROPENIA, 4, -50, -45), toxicity(Syndrome.NEUTROPENIA, second, -12, -5))
+    answer = ask(order("10"), *course(4, -14), *records)
+    assert ("cytopenia/discontinue critical" in answer.about(0)) is stops
+
+
+def test_a_recorded_cytopenia_recurs_after_a_result_of_grade_4() -> None:
+    labs = (*NORMAL_LABS, lab(Analyte.PLATELETS, "20", -40), lab(Analyte.PLATELETS, "80", -30))
+    answer = ask(order("10"), *course(4, -14), toxicity(Syndrome.THROMBOCYTOPENIA, 4, -12, -5), labs=labs)
+    assert answer.about(0)[0] == "cytopenia/discontinue critical"
+
+
+@pytest.mark.parametrize("open_or_doubtful", [{"end": None}, {"end": -45, "confirmed": False}])
+def test_a_first_cytopenia_that_never_closed_or_is_unconfirmed_makes_no_recurrence(
+    open_or_doubtful: dict[str, Any],
+) -> None:
+    more = dict(open_or_doubtful)
+    first = toxicity(Syndrome.NEUTROPENIA, 4, -50, more.pop("end"), **more)
+    second = toxicity(Syndrome.NEUTROPENIA, 4, -12, -5)
+    assert "cytopenia/discontinue critical" not in ask(order("10"), *course(4, -14), first, second).about(0)
