@@ -40,6 +40,7 @@ class Expected:
 class Finding:
     """A row that holds. `confirmed` is False when it rests on an unconfirmed record only.
 
+    `rows` are further rows that were applied, for example the one that grades a result.
     `expected`: what is due instead, where that is not the position of the case; empty: nothing.
     """
 
@@ -48,6 +49,7 @@ class Finding:
     because: tuple[Because, ...] = ()
     lines: tuple[Line, ...] = ()
     confirmed: bool = True
+    rows: tuple[Row, ...] = ()
     expected: tuple[Expected, ...] | None = None
 
 

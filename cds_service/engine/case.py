@@ -292,10 +292,10 @@ class Case:
         *,
         because: tuple[Because, ...] = (),
         lines: tuple[Line, ...] = (),
+        rows: tuple[Row, ...] = (),
         confirmed: bool = True,
-        expected: tuple[Expected, ...] | None = None,
         **slots: str,
     ) -> Finding:
         """The row holds for this dose."""
         said = self.slots | slots
-        return Finding(row=row, slots=said, because=because, lines=lines, confirmed=confirmed, expected=expected)
+        return Finding(row=row, slots=said, because=because, lines=lines, rows=rows, confirmed=confirmed)

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Final
 
 from cds_service.engine.history import DoseKind, GivenDose, History
-from cds_service.knowledge.regimen import Regimen
+from cds_service.knowledge.regimen import Regimen, Row
 from fhir_mappings.facts import (
     Course,
     Grade,
@@ -154,13 +154,19 @@ def with_ice_grades(records: Iterable[ToxicityRecord], regimen: Regimen) -> tupl
 
 
 def _ice_graded(record: ToxicityRecord, regimen: Regimen) -> ToxicityRecord:
-    if record.ice_score is None or record.grade is not NotRecorded:
+    if record.grade is not NotRecorded:
         return record
-    for row in regimen.table("ice_grades").rows:
-        if record.ice_score in row.range("ice_score"):
-            grade = Grade(value=row.integer("grade"), scale=Scale.ASTCT_ICANS, source=GradeSource.OBSERVATION)
-            return replace(record, grade=grade)
+    for row in ice_rows([record], regimen):
+        grade = Grade(value=row.integer("grade"), scale=Scale.ASTCT_ICANS, source=GradeSource.OBSERVATION)
+        return replace(record, grade=grade)
     return record
+
+
+def ice_rows(records: Iterable[ToxicityRecord], regimen: Regimen) -> tuple[Row, ...]:
+    """The rows that grade the ICE scores among these records."""
+    scores = {record.ice_score for record in records if record.ice_score is not None}
+    rows = regimen.table("ice_grades").rows
+    return tuple(row for row in rows if any(score in row.range("ice_score") for score in scores))
 
 
 def is_not_ours(record: ToxicityRecord, history: History, engagers: Sequence[OtherEngager]) -> bool:

@@ -55,11 +55,18 @@ def is_above_normal(result: LabResult, times: Decimal) -> bool:
 
 
 def grade_of(result: LabResult, regimen: Regimen) -> int:
-    """The worst CTCAE grade that a row of `lab_grades` gives the result; 0 where none holds.
+    """The worst CTCAE grade that a row of `lab_grades` gives the result; 0 where none holds."""
+    row = grading_row(result, regimen)
+    return row.integer("grade") if row is not None else 0
+
+
+def grading_row(result: LabResult, regimen: Regimen) -> Row | None:
+    """The row of `lab_grades` that gives the result its worst CTCAE grade; None where none holds.
 
     Source: CTCAE v5, knowledge 4.3.
     """
-    return max((row.integer("grade") for row in regimen.table("lab_grades").rows if _holds(row, result)), default=0)
+    held = [row for row in regimen.table("lab_grades").rows if _holds(row, result)]
+    return max(held, key=lambda row: row.integer("grade"), default=None)
 
 
 def _holds(row: Row, result: LabResult) -> bool:
@@ -128,10 +135,11 @@ def refusals(labs: Sequence[LabResult], analyte: Analyte, regimen: Regimen) -> l
 
 @dataclass(frozen=True, kw_only=True)
 class CrsHint:
-    """What vital signs and supports suggest: the worst grade and the findings behind it."""
+    """What vital signs and supports suggest: the worst grade, the findings behind it and the rows that grade them."""
 
     grade: int
     findings: tuple[tuple[str, str], ...]
+    rows: tuple[Row, ...]
 
 
 def crs_hint(state: TreatmentState, regimen: Regimen, since: When, not_before: datetime) -> CrsHint | None:
@@ -140,13 +148,12 @@ def crs_hint(state: TreatmentState, regimen: Regimen, since: When, not_before: d
     Never a diagnosis, and never above or below a clinician's grade.
     Source: ASTCT (Lee 2019), knowledge 4.1.
     """
-    held: list[tuple[int, str, str]] = []
-    for row in regimen.table("crs_grades").rows:
-        held += [(row.integer("grade"), reference, shown) for reference, shown in _signs(row, state, since, not_before)]
+    signs = {row: _signs(row, state, since, not_before) for row in regimen.table("crs_grades").rows}
+    held = [row for row, found in signs.items() if found]
     if not held:
         return None
-    found = dict.fromkeys((reference, shown) for _, reference, shown in held)
-    return CrsHint(grade=max(grade for grade, _, _ in held), findings=tuple(found))
+    findings = dict.fromkeys(sign for row in held for sign in signs[row])
+    return CrsHint(grade=max(row.integer("grade") for row in held), findings=tuple(findings), rows=tuple(held))
 
 
 def _signs(row: Row, state: TreatmentState, since: When, not_before: datetime) -> list[tuple[str, str]]:

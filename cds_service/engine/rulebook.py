@@ -97,13 +97,20 @@ class Rulebook:
                 advice += _advice_on(case, log)
         orders = tuple(dict.fromkeys(o.order for o in drafts if selections is None or o.order in selections))
         advice += _record_advice(call, orders, log)
+        said = sorted(_stand_in_said(call, advice, log), key=_rank)
+        fired = dict.fromkeys((*log.fired, *(row.id for one in said for row in _rows_of(one))))
         return Assessment(
-            advice=tuple(sorted(_stand_in_said(call, advice, log), key=_rank)),
-            fired=tuple(log.fired),
-            silent=tuple(row_id for row_id in log.asked if row_id not in log.fired and row_id not in log.failed),
+            advice=tuple(said),
+            fired=tuple(fired),
+            silent=tuple(row_id for row_id in log.asked if row_id not in fired and row_id not in log.failed),
             as_of=call.today,
             regimen=self.regimen,
         )
+
+
+def _rows_of(advice: Advice) -> tuple[Row, ...]:
+    """The rows that an advice applies: its own, further ones, those of its lines."""
+    return (advice.row, *advice.rows, *(line.row for line in advice.lines))
 
 
 def _refuse_unanswerable(table: Table, questions: Mapping[str, object]) -> None:
@@ -269,7 +276,7 @@ def _care(case: Case, doses: Sequence[Advice], log: _Log) -> list[Advice]:
     advice = _to_advice(case, replace(finding, lines=lines))
     position = case.position
     applied = [] if position is None else [position.row, *([position.delay] if position.delay is not None else [])]
-    return [replace(advice, sentence=sentence, rows=tuple(applied)), *cards]
+    return [replace(advice, sentence=sentence, rows=(*applied, *advice.rows)), *cards]
 
 
 def _forbids_monitoring(advice: Advice) -> bool:
@@ -303,6 +310,7 @@ def _to_advice(case: Case, finding: Finding) -> Advice:
         slots=case.slots | dict(finding.slots),
         because=finding.because,
         lines=finding.lines,
+        rows=finding.rows,
         expected=expected[0] if expected else None,
     )
 

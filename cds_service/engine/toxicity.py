@@ -10,12 +10,13 @@ from typing import Final
 from cds_service.engine.advice import Because, Finding, Line
 from cds_service.engine.case import Case, dose_after, position_slots
 from cds_service.engine.course import months_after
-from cds_service.engine.episodes import Episode, State, grade_value, is_lower_bound
+from cds_service.engine.episodes import Episode, State, grade_value, ice_rows, is_lower_bound
 from cds_service.engine.grading import (
     CrsHint,
     age_days,
     crs_hint,
     grade_of,
+    grading_row,
     is_above_normal,
     newest,
     result_day,
@@ -47,6 +48,7 @@ def _about_episode(case: Case, row: Row, episodes: Sequence[Episode], *, confirm
         row,
         because=shows(records),
         lines=_remarks(case, episodes),
+        rows=ice_rows(records, case.regimen),
         confirmed=confirmed,
         grade=_grade_text(named),
         onset=_onset_text(named),
@@ -230,6 +232,11 @@ def _results(case: Case, analyte: Analyte) -> list[LabResult]:
     return sorted(own, key=result_day)
 
 
+def _grading_rows(case: Case, results: Sequence[LabResult]) -> tuple[Row, ...]:
+    rows = [grading_row(result, case.regimen) for result in results]
+    return tuple(dict.fromkeys(row for row in rows if row is not None))
+
+
 def _result_because(result: LabResult) -> Because:
     shows = f"{result.analyte.value} {result_text(result)}, {day_text(result.day)}"
     return Because(reference=result.reference, shows=shows)
@@ -241,6 +248,7 @@ def _about_result(case: Case, row: Row, results: Sequence[LabResult]) -> Finding
     return case.found(
         row,
         because=tuple(_result_because(result) for result in results),
+        rows=_grading_rows(case, results),
         what=named.analyte.value,
         value=result_text(named),
         grade=str(grade_of(named, case.regimen)),
@@ -518,7 +526,7 @@ def vital_signs_suggest(case: Case, row: Row) -> Finding | None:
         return None
     because = tuple(Because(reference=reference, shows=shown) for reference, shown in hint.findings)
     found = f"Since {day_text(last.day)}: {listed(shown for _, shown in hint.findings)}."
-    return case.found(row, because=because, grade=str(hint.grade), found=found)
+    return case.found(row, because=because, rows=hint.rows, grade=str(hint.grade), found=found)
 
 
 def no_question_of_its_own(_case: Case, _row: Row) -> Finding | None:

@@ -162,18 +162,18 @@ def test_a_first_dose_that_was_stopped_does_not_excuse_a_toxicity_before_it() ->
 
 
 @pytest.mark.parametrize(
-    ("score", "row"),
+    ("score", "rows"),
     [
-        (9, "NEURO-HOLD-G1"),
-        (7, "NEURO-HOLD-G1"),
-        (6, "NEURO-HOLD-G2"),
-        (3, "NEURO-HOLD-G2"),
-        (2, "NEURO-HOLD-G3"),
-        (0, "NEURO-HOLD-G3"),
+        (9, ("NEURO-HOLD-G1", "ICE-7-9")),
+        (7, ("NEURO-HOLD-G1", "ICE-7-9")),
+        (6, ("NEURO-HOLD-G2", "ICE-3-6")),
+        (3, ("NEURO-HOLD-G2", "ICE-3-6")),
+        (2, ("NEURO-HOLD-G3", "ICE-0-2")),
+        (0, ("NEURO-HOLD-G3", "ICE-0-2")),
     ],
 )
-def test_an_ice_score_has_the_grade_of_the_table(score: int, row: str) -> None:
-    assert ask(order("10"), give(-7, "1"), ice(score, -2)).rows("neurotoxicity/withhold") == (row,)
+def test_an_ice_score_has_the_grade_of_the_table(score: int, rows: tuple[str, str]) -> None:
+    assert ask(order("10"), give(-7, "1"), ice(score, -2)).rows("neurotoxicity/withhold") == rows
 
 
 def test_an_ice_score_of_10_alone_is_no_neurotoxicity() -> None:

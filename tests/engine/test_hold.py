@@ -545,3 +545,26 @@ def test_a_question_about_day_7_is_worded_for_before_and_after_it() -> None:
         "Withhold tarlatamab and ask: neurotoxicity grade 3 (onset 2026-01-17) at grade 1 or less by day 7, "
         "2026-01-24? If not: stop."
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "rows"), [("0.49", ("NEUT-HOLD", "LAB-NEUT-G4")), ("0.5", ("NEUT-HOLD", "LAB-NEUT-G3"))]
+)
+def test_a_card_names_the_row_that_grades_its_result(value: str, rows: tuple[str, str]) -> None:
+    answer = ask(order("10"), *IN_TREATMENT, labs=labs_but(lab(Analyte.NEUTROPHILS, value)))
+    assert answer.rows("cytopenia/withhold") == rows
+
+
+def test_a_suspicion_names_the_rows_that_grade_its_signs() -> None:
+    signs = (sign(Vital.TEMPERATURE, "38.0"), sign(Vital.OXYGEN_FLOW, "7"))
+    assert ask(order("10", 5), give(-2, "1"), *signs).rows("crs/withhold warning") == (
+        "CRS-SUSPECTED",
+        "ASTCT-FEVER",
+        "ASTCT-LOW-FLOW",
+        "ASTCT-HIGH-FLOW",
+    )
+
+
+def test_the_rows_applied_are_reported_as_fired() -> None:
+    fired = ask(order("10"), *IN_TREATMENT).assessment.fired
+    assert {"SCH-TREATMENT", "R7", "OBS-6-9", "LINE-NEXT"} <= set(fired)
