@@ -567,4 +567,4 @@ def test_a_suspicion_names_the_rows_that_grade_its_signs() -> None:
 
 def test_the_rows_applied_are_reported_as_fired() -> None:
     fired = ask(order("10"), *IN_TREATMENT).assessment.fired
-    assert {"SCH-TREATMENT", "R7", "OBS-6-9", "LINE-NEXT"} <= set(fired)
+    assert {"SCH-TREATMENT", "R7", "OBS-4-5", "LINE-NEXT"} <= set(fired)
