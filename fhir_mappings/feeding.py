@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from fhir_mappings.answers import answer_of, said_in
 from fhir_mappings.chart import Resource
@@ -12,7 +12,7 @@ from fhir_mappings.dates import first_when
 from fhir_mappings.elements import Clinic, code_of, reference_of
 from fhir_mappings.facts import FeedingFinding, FeedingRecord, NotRecorded
 from fhir_mappings.observations import day_of, is_said_absent, subject_of, value_of
-from fhir_mappings.terminology import value_set
+from fhir_mappings.terminology import Concept, ValueSet, value_set
 
 _FEEDING: Final = {
     "breastfeeding": FeedingFinding.BREASTFEEDING,
@@ -32,15 +32,23 @@ def feeding_observed(observation: Resource, clinic: Clinic) -> FeedingRecord | N
         return None
     value = value_of(observation)
     known = value_set("feeding", "breastfeeding", "not-breastfeeding", "uncertain", "none")
-    found = said_in(value, known, trust_displays=True)
+    found = _said(value, known)
     answer = ("positive" if value else "negative") if isinstance(value, bool) else answer_of(value)
     finding = (_FEEDING.get(found.meaning) if found else None) or _ANSWERS.get(answer, FeedingFinding.UNCERTAIN)
     return FeedingRecord(reference=reference_of(observation), finding=finding, day=day_of(observation, clinic))
 
 
+def _said(concept: Any, known: ValueSet) -> Concept | None:
+    """What a concept says of feeding or delivery; that there is no breastfeeding not by the display of any code."""
+    found = said_in(concept, known, trust_displays=True)
+    if found is None or found.meaning != "not-breastfeeding":
+        return found
+    return said_in(concept, known, trust_displays=False)
+
+
 def feeding_condition(condition: Resource, clinic: Clinic) -> FeedingRecord | None:
     """Breastfeeding or a delivery by a Condition; breastfeeding that has ended is none any more."""
-    found = said_in(condition.get("code"), value_set("feeding", *_FEEDING, "none"), trust_displays=True)
+    found = _said(condition.get("code"), value_set("feeding", *_FEEDING, "none"))
     if found is None or found.meaning not in _FEEDING or is_dropped(condition):
         return None
     held = holding(condition, clinic)

@@ -20,6 +20,7 @@ _FERTILITY: Final = {
     "sterilised": FertilityFinding.STERILISED,
     "menopause": FertilityFinding.MENOPAUSE,
     "effective": FertilityFinding.EFFECTIVE_CONTRACEPTION,
+    "answer": FertilityFinding.EFFECTIVE_CONTRACEPTION,
     "other-method": FertilityFinding.OTHER_CONTRACEPTION,
 }
 _LASTING: Final = ("no-uterus", "sterilised", "menopause")
@@ -52,19 +53,16 @@ def contraception_observed(observation: Resource, clinic: Clinic) -> FertilityRe
     if subject_of(observation.get("code"), value_set("fertility", "method")) is None:
         return None
     value = value_of(observation)
-    found = said_in(
-        value,
-        value_set("fertility", "effective", "other-method", "sterilised", "no-uterus", "none"),
-        trust_displays=True,
-    )
+    known = value_set("fertility", "effective", "answer", "other-method", "sterilised", "no-uterus", "none")
+    found = said_in(value, known, trust_displays=True)
     if found is None or found.meaning not in _FERTILITY:
         return None
+    finding = _FERTILITY[found.meaning]
+    if found.meaning in _LASTING and said_in(value, known, trust_displays=False) is None:
+        finding = FertilityFinding.EFFECTIVE_CONTRACEPTION  # by a display: a method, no proof of infertility
     name = next(iter(all_texts(value)), found.code)[:80]
     return FertilityRecord(
-        reference=reference_of(observation),
-        finding=_FERTILITY[found.meaning],
-        name=name,
-        day=day_of(observation, clinic),
+        reference=reference_of(observation), finding=finding, name=name, day=day_of(observation, clinic)
     )
 
 

@@ -17,7 +17,6 @@ from fhir_mappings.terminology import value_set
 
 _STATUSES: Final = {
     "pregnant": PregnancyFinding.PREGNANT,
-    "delivered": PregnancyFinding.PREGNANT,
     "not-pregnant": PregnancyFinding.NOT_PREGNANT,
     "positive-test": PregnancyFinding.POSITIVE_TEST,
     "negative-test": PregnancyFinding.NEGATIVE_TEST,
@@ -63,8 +62,9 @@ def _test_result(observation: Resource, value: Any) -> PregnancyFinding:
         answer = "positive" if value else "negative"
     if not answer and isinstance(value, str | Mapping):
         answer = _by_amount(value)
-    if not answer:
-        answer = next((a for entry in objects(observation.get("interpretation")) if (a := answer_of(entry))), "")
+    interpreted = next((a for entry in objects(observation.get("interpretation")) if (a := answer_of(entry))), "")
+    if not answer or (answer == "uncertain" and interpreted == "positive"):
+        answer = interpreted
     return _TESTS.get(answer, PregnancyFinding.UNCERTAIN)
 
 
@@ -99,8 +99,6 @@ def pregnancy_condition(condition: Resource, clinic: Clinic) -> PregnancyRecord 
     if not held.is_confirmed:
         finding = PregnancyFinding.UNCERTAIN
     end: MaybeWhen = held.end
-    if found.meaning == "delivered":
-        end = day
-    elif not held.is_open and end is NotRecorded:
+    if not held.is_open and end is NotRecorded:
         end = Unknown(what="Condition", why="it has ended; the day is not recorded", reference=reference_of(condition))
     return PregnancyRecord(reference=reference_of(condition), finding=finding, day=day, end=end)

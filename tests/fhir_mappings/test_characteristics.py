@@ -90,6 +90,14 @@ def test_a_female_sex_beside_the_gender_is_evidence_of_a_uterus(extension: Any) 
     assert [f.finding for f in found.fertility] == [F.UTERUS_EVIDENCE]
 
 
+def test_of_the_snomed_codes_for_sex_only_the_one_that_warns_is_read() -> None:
+    female = {"extension": [{"url": BIRTH_SEX, "valueCode": "248152002"}]}
+    assert person(**female).sex is Sex.FEMALE
+    male = code(SNOMED, "248153007")
+    assert person(extension=[for_use(male)]).sex is Sex.NOT_RECORDED
+    assert person(extension=[for_use(male | {"text": "Male"})]).sex is Sex.MALE
+
+
 def test_no_female_sex_is_no_evidence() -> None:
     assert (
         state(
@@ -131,7 +139,11 @@ def pregnancy(resource: Any) -> PregnancyFinding:
         ({"valueCodeableConcept": code(SNOMED, "60001007")}, P.NOT_PREGNANT),
         ({"valueCodeableConcept": code(SNOMED, "146799005")}, P.UNCERTAIN),
         ({"valueCodeableConcept": code(LOINC, "LA15173-0")}, P.PREGNANT),
-        ({"valueCodeableConcept": code(LOINC, "LA26683-5")}, P.NOT_PREGNANT),
+        ({"valueCodeableConcept": code(LOINC, "LA26683-5")}, P.UNCERTAIN),
+        ({"valueCodeableConcept": code(LOINC, "LA26683-5", "Not pregnant")}, P.NOT_PREGNANT),
+        ({"valueCodeableConcept": code(LOINC, "LA26683-5") | {"text": "Pregnant"}}, P.PREGNANT),
+        ({"valueCodeableConcept": code(SNOMED, "373067005")}, P.UNCERTAIN),
+        ({"valueCodeableConcept": code(SNOMED, "373067005", "No")}, P.NOT_PREGNANT),
         ({"valueCodeableConcept": code(LOINC, "LA4489-6")}, P.UNCERTAIN),
         ({"valueCodeableConcept": {"text": "Pregnant"}}, P.PREGNANT),
         ({"valueCodeableConcept": {"text": "Not pregnant"}}, P.NOT_PREGNANT),
@@ -165,7 +177,14 @@ INTERPRETATION = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpreta
     ("value", "finding"),
     [
         ({"valueCodeableConcept": code(SNOMED, "10828004")}, P.POSITIVE_TEST),
-        ({"valueCodeableConcept": code(SNOMED, "260385009")}, P.NEGATIVE_TEST),
+        ({"valueCodeableConcept": code(SNOMED, "10828004", "Negative")}, P.POSITIVE_TEST),
+        ({"valueCodeableConcept": code(SNOMED, "260385009")}, P.UNCERTAIN),
+        ({"valueCodeableConcept": code(SNOMED, "260385009", "Negative")}, P.NEGATIVE_TEST),
+        ({"valueCodeableConcept": code(SNOMED, "260385009", "Negative (qualifier value)")}, P.NEGATIVE_TEST),
+        ({"valueCodeableConcept": code(SNOMED, "260385009") | {"text": "not detected"}}, P.NEGATIVE_TEST),
+        ({"valueCodeableConcept": code(SNOMED, "260385009", "Positive")}, P.POSITIVE_TEST),
+        ({"valueCodeableConcept": code(LOINC, "LA6577-6")}, P.UNCERTAIN),
+        ({"valueCodeableConcept": code(LOINC, "LA6577-6", "Negative")}, P.NEGATIVE_TEST),
         ({"valueCodeableConcept": code(SNOMED, "82334004")}, P.UNCERTAIN),
         ({"valueCodeableConcept": code("urn:oid:1", "1", "Positive")}, P.POSITIVE_TEST),
         ({"valueCodeableConcept": code("urn:oid:1", "1", "Negative")}, P.UNCERTAIN),
@@ -186,6 +205,8 @@ INTERPRETATION = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpreta
         ({"valueString": "<5 mIU/mL"}, P.NEGATIVE_TEST),
         ({"interpretation": [code(INTERPRETATION, "POS")]}, P.POSITIVE_TEST),
         ({"interpretation": [{"text": "?"}, code(INTERPRETATION, "NEG")], "valueString": "see"}, P.NEGATIVE_TEST),
+        ({"interpretation": [code(INTERPRETATION, "POS")], "valueString": "borderline"}, P.POSITIVE_TEST),
+        ({"interpretation": [code(INTERPRETATION, "NEG")], "valueString": "borderline"}, P.UNCERTAIN),
         ({}, P.UNCERTAIN),
     ],
 )
@@ -252,8 +273,39 @@ def test_the_day_and_the_end_of_a_pregnancy() -> None:
     assert ended.end == day("2025-12-01")
     (closed,) = state(condition("pregnancy", clinicalStatus="resolved")).pregnancy
     assert isinstance(closed.end, Unknown)
-    (born,) = state(condition(code(ICD, "O80"), onsetDateTime="2025-12-01")).pregnancy
-    assert (born.finding, born.end) == (P.PREGNANT, day("2025-12-01"))
+
+
+@pytest.mark.parametrize(
+    ("during", "after"),
+    [
+        ("O07.4", "O03.9"),
+        ("O02.1", "O04.80"),
+        ("O00.90", "O08.9"),
+        ("O75.9", "O80"),
+        ("O75.82", "O82"),
+        ("O77.9", "O85"),
+        ("O88.011", "O86.12"),
+        ("O88.02", "O87.0"),
+        ("O88.03", "O89.9"),
+        ("O90.3", "O90.4"),
+        ("O91.211", "O91.22"),
+        ("O92.011", "O92.79"),
+        ("O99.89", "O92.20"),
+    ],
+)
+def test_what_stands_for_the_time_after_a_pregnancy_is_asked_about(during: str, after: str) -> None:
+    assert pregnancy(condition(code(ICD, during))) is P.PREGNANT
+    assert pregnancy(condition(code(ICD, after))) is P.UNCERTAIN
+
+
+def test_a_code_for_the_time_after_a_pregnancy_closes_none_and_is_evidence_of_a_uterus() -> None:
+    found = state(
+        condition(code(ICD, "Z33.1"), id="c1", onsetDateTime="2025-09-01"),
+        condition(code(ICD, "O80"), id="c2", onsetDateTime="2026-01-10"),
+    )
+    assert [(p.finding, p.end) for p in found.pregnancy] == [(P.PREGNANT, NotRecorded), (P.UNCERTAIN, NotRecorded)]
+    assert found.feeding == ()
+    assert {f.finding for f in found.fertility} == {F.UTERUS_EVIDENCE}
 
 
 def test_an_unsure_pregnancy_is_uncertain() -> None:
@@ -301,6 +353,11 @@ def test_a_condition_on_reproductive_potential(concept: Any, finding: FertilityF
         condition("IUD in place", clinicalStatus="resolved"),
         condition("IUD removal"),
         condition("contraceptive counseling"),
+        condition("Sterilization counseling"),
+        condition("Injection site reaction"),
+        procedure("Injection of corticosteroid into knee"),
+        procedure("Cochlear implant"),
+        procedure("Vaginal pessary ring"),
         procedure("hysterectomy", status="not-done"),
         procedure("hysterectomy", status="preparation"),
         procedure("dental implant"),
@@ -322,12 +379,19 @@ def test_procedures_count_with_their_day() -> None:
 
 @pytest.mark.parametrize(
     ("method", "finding"),
-    [("IUD", F.EFFECTIVE_CONTRACEPTION), ("implant", F.EFFECTIVE_CONTRACEPTION), ("injection", F.EFFECTIVE_CONTRACEPTION), ("pill", F.EFFECTIVE_CONTRACEPTION), ("patch", F.EFFECTIVE_CONTRACEPTION), ("vaginal ring", F.EFFECTIVE_CONTRACEPTION), ("female sterilization", F.STERILISED), ("male condom", F.OTHER_CONTRACEPTION)],
+    [("IUD", F.EFFECTIVE_CONTRACEPTION), ("Male sterilization", F.OTHER_CONTRACEPTION), ("vasectomy", F.OTHER_CONTRACEPTION), ("implant", F.EFFECTIVE_CONTRACEPTION), ("injection", F.EFFECTIVE_CONTRACEPTION), ("pill", F.EFFECTIVE_CONTRACEPTION), ("patch", F.EFFECTIVE_CONTRACEPTION), ("vaginal ring", F.EFFECTIVE_CONTRACEPTION), ("male condom", F.OTHER_CONTRACEPTION)],
 )  # fmt: skip
 def test_a_contraceptive_method_is_effective_or_not(method: str, finding: FertilityFinding) -> None:
     for value in ({"valueString": method}, {"valueCodeableConcept": code("urn:oid:1", "1", method)}):
         assert fertility(observation(code(LOINC, "86649-1"), **value)) == [finding]
     assert fertility(observation("Contraceptive method", valueString=method)) == [finding]
+
+
+def test_sterilisation_as_a_method_ends_fertility_only_by_own_words() -> None:
+    method = code(LOINC, "86649-1")
+    assert fertility(observation(method, valueString="female sterilization")) == [F.STERILISED]
+    shown = code("urn:oid:1", "1", "female sterilization")
+    assert fertility(observation(method, valueCodeableConcept=shown)) == [F.EFFECTIVE_CONTRACEPTION]
 
 
 @pytest.mark.parametrize(
@@ -361,7 +425,15 @@ def feeding(*resources: Any) -> list[FeedingFinding]:
     ("value", "finding"),
     [
         ({"valueCodeableConcept": code(LOINC, "LA29252-6")}, B.BREASTFEEDING),
-        ({"valueCodeableConcept": code(LOINC, "LA29253-4")}, B.NOT_BREASTFEEDING),
+        ({"valueCodeableConcept": code(LOINC, "LA29253-4")}, B.UNCERTAIN),
+        ({"valueCodeableConcept": code(LOINC, "LA29253-4", "Not currently breastfeeding")}, B.NOT_BREASTFEEDING),
+        ({"valueCodeableConcept": code(LOINC, "LA29253-4", "Currently breastfeeding")}, B.BREASTFEEDING),
+        ({"valueCodeableConcept": code("urn:oid:1", "1", "Not breastfeeding")}, B.UNCERTAIN),
+        ({"valueCodeableConcept": code("urn:oid:1", "1", "Breastfeeding")}, B.BREASTFEEDING),
+        ({"valueCodeableConcept": {"coding": code(LOINC, "LA29253-4")["coding"] + code(SNOMED, "413712001")["coding"]}}, B.BREASTFEEDING),
+        ({"valueCodeableConcept": code(LOINC, "LA32-8")}, B.UNCERTAIN),
+        ({"valueCodeableConcept": code(LOINC, "LA32-8", "No")}, B.NOT_BREASTFEEDING),
+        ({"valueString": "bottle feeding"}, B.UNCERTAIN),
         ({"valueCodeableConcept": code(LOINC, "LA4489-6")}, B.UNCERTAIN),
         ({"valueCodeableConcept": code(SNOMED, "413712001")}, B.BREASTFEEDING),
         ({"valueCodeableConcept": {"text": "Currently breastfeeding"}}, B.BREASTFEEDING),
@@ -374,7 +446,7 @@ def feeding(*resources: Any) -> list[FeedingFinding]:
         ({"valueString": "?"}, B.UNCERTAIN),
         ({}, B.UNCERTAIN),
     ],
-)
+)  # fmt: skip
 def test_a_breastfeeding_status(value: Any, finding: FeedingFinding) -> None:
     assert feeding(observation(FEEDING, **value)) == [finding]
 
@@ -395,7 +467,10 @@ def test_breastfeeding_by_a_condition_until_it_has_ended(concept: Any) -> None:
     assert (closed.finding, closed.day) == (B.NOT_BREASTFEEDING, day("2025-12-01"))
 
 
-@pytest.mark.parametrize("concept", [code(ICD, "O92.79"), "lactation counseling", "no breastfeeding"])
+@pytest.mark.parametrize(
+    "concept",
+    [code(ICD, "O92.79"), "lactation counseling", "no breastfeeding", code("urn:oid:1", "1", "Not breastfeeding")],
+)
 def test_what_is_no_proof_of_breastfeeding(concept: Any) -> None:
     assert feeding(condition(concept)) == []
 
@@ -406,8 +481,8 @@ def test_what_is_no_proof_of_breastfeeding(concept: Any) -> None:
         "Vaginal delivery",
         "Cesarean section",
         "delivery",
-        code(ICD, "O80"),
-        code(ICD, "Z37.0"),
+        code(ICD, "O80", "Encounter for full-term uncomplicated delivery"),
+        code(ICD, "Z37.0", "Single live birth"),
         code("urn:oid:1", "1", "Normal delivery"),
     ],
 )
@@ -429,6 +504,9 @@ def test_a_delivery_by_condition_procedure_or_encounter(concept: Any) -> None:
         {"resourceType": "Encounter", "status": "planned", "type": [{"text": "delivery"}]},
         {"resourceType": "Encounter"},
         procedure("no delivery"),
+        procedure(code(SNOMED, "236973005")),
+        condition(code(ICD, "Z37.0")),
+        condition(code(ICD, "Z39.2")),
     ],
 )
 def test_what_is_no_delivery(resource: Any) -> None:

@@ -112,9 +112,10 @@ def test_icd_codes_match_with_and_without_their_point_and_prefixes_only_where_sa
     found = pregnancy.coded(ICD, "O09.211")
     assert found is not None
     assert found.meaning == "pregnant"
-    delivered = pregnancy.coded(ICD, "O80")
-    assert delivered is not None
-    assert delivered.meaning == "delivered"
+    puerperal, peripartum = pregnancy.coded(ICD, "O90.4"), pregnancy.coded(ICD, "O90.3")
+    assert puerperal is not None
+    assert peripartum is not None
+    assert (puerperal.meaning, peripartum.meaning) == ("uncertain", "pregnant")
     assert pregnancy.coded(ICD, "Z33.2") is None
 
 
