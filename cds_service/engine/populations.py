@@ -101,8 +101,7 @@ def _is_open(record: PregnancyRecord, case: Case) -> bool:
 
 def _standing(case: Case) -> list[PregnancyRecord]:
     """Records of pregnancy that no later end, status or negative test has closed."""
-    against = [r.day for r in case.state.pregnancy if r.finding in NOT_PREGNANT]
-    against += [r.day for r in case.state.feeding if r.finding is FeedingFinding.DELIVERY]
+    against = [record.day for record in _against(case)]
     return [
         record
         for record in case.state.pregnancy
@@ -145,14 +144,39 @@ def pregnant(case: Case, row: Row) -> Finding | None:
     return case.found(row, because=_pregnancy_because(sure), onset=onset, found=found)
 
 
+def _unclear_since(case: Case, row: Row) -> list[PregnancyRecord]:
+    """Unclear findings of a pregnancy that is possible, newer than what speaks against it; before a start asked anyway.
+
+    A finding without a day counts as the newest.
+    """
+    if case.is_start or not of_reproductive_potential(case, row.range("ages")):
+        return []
+    against = max((r.day.latest for r in _against(case) if isinstance(r.day, When)), default=date.min)
+    unclear = [r for r in case.state.pregnancy if r.finding is PregnancyFinding.UNCERTAIN and _is_open(r, case)]
+    recent = [r for r in unclear if _is_recent(r, case, row.integer("within_days"))]
+    return [r for r in recent if not isinstance(r.day, When) or r.day.latest > against]
+
+
+def _against(case: Case) -> list[PregnancyRecord | FeedingRecord]:
+    """What speaks against a pregnancy: a status, a negative test, a delivery."""
+    deliveries = [record for record in case.state.feeding if record.finding is FeedingFinding.DELIVERY]
+    return [*(record for record in case.state.pregnancy if record.finding in NOT_PREGNANT), *deliveries]
+
+
 def pregnancy_doubtful(case: Case, row: Row) -> Finding | None:
-    """Is a pregnancy on record that is too old to go on and was never closed, or contradicted?"""
+    """Is a pregnancy on record that is too old to go on and was never closed, contradicted, or an unclear one?"""
     days = row.integer("within_days")
     records = _standing(case)
-    if not records or _sure_pregnancies(case, days):
+    if _sure_pregnancies(case, days):
         return None
-    contradicted = any(_is_contradicted(record, case) for record in records)
-    what = "the record contradicts itself" if contradicted else f"older than {days} days and never closed"
+    if records and any(_is_contradicted(record, case) for record in records):
+        what = "the record contradicts itself"
+    elif records:
+        what = f"older than {days} days and never closed"
+    else:
+        records, what = _unclear_since(case, row), "the newest status on record is unclear"
+    if not records:
+        return None
     found = f"On record: {listed(f'{r.finding.value} on {day_text(r.day)}' for r in records)}."
     return case.found(row, because=_pregnancy_because(records), what=what, found=found)
 
@@ -229,9 +253,9 @@ FEEDING_STATUS: Final = frozenset(
 )
 
 
-def _newest_status(case: Case) -> FeedingRecord | None:
+def _newest_status(case: Case, findings: frozenset[FeedingFinding] = FEEDING_STATUS) -> FeedingRecord | None:
     """The newest feeding status; of one day, breastfeeding before anything else."""
-    own = [record for record in case.state.feeding if record.finding in FEEDING_STATUS]
+    own = [record for record in case.state.feeding if record.finding in findings]
     return max(own, key=lambda r: (_latest(r.day), r.finding is FeedingFinding.BREASTFEEDING), default=None)
 
 
@@ -245,8 +269,8 @@ def _feeding_because(records: Iterable[FeedingRecord]) -> tuple[Because, ...]:
 
 
 def breastfeeding(case: Case, row: Row) -> Finding | None:
-    """Is the newest feeding status breastfeeding, and recent?"""
-    status = _newest_status(case)
+    """Is the newest feeding status breastfeeding, and recent? An unclear one after it ends nothing."""
+    status = _newest_status(case, FEEDING_STATUS - {FeedingFinding.UNCERTAIN})
     if status is None or status.finding is not FeedingFinding.BREASTFEEDING:
         return None
     if not _within(status.day, row.integer("within_months"), case.call.today):

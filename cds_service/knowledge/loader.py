@@ -6,9 +6,11 @@ scalar is text; a column's declared kind decides how it is read, and a duplicate
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from string import Formatter
@@ -17,6 +19,7 @@ from typing import Any, Final
 import yaml
 
 from cds_service.errors import KnowledgeError
+from cds_service.knowledge.cells import refuse_gaps_and_overlaps
 from cds_service.knowledge.regimen import (
     Cite,
     Dose,
@@ -33,7 +36,7 @@ from cds_service.knowledge.regimen import (
 
 PACKAGED: Final = "tarlatamab.yaml"
 ROW_KEYS: Final = frozenset({"id", "when", "then", "say", "source", "cite", "reviewed"})
-TABLE_KEYS: Final = frozenset({"question", "hit", "inputs", "outputs", "slots", "rows"})
+TABLE_KEYS: Final = frozenset({"question", "hit", "covers", "inputs", "outputs", "slots", "rows"})
 FILE_KEYS: Final = frozenset(
     {
         "drug",
@@ -77,6 +80,14 @@ class Node:
         if not isinstance(self.node, yaml.ScalarNode) or not str(self.node.value).strip():
             raise self.refuse("expected a text")
         return " ".join(str(self.node.value).split())
+
+    def plain(self) -> Any:
+        """What stands here as texts, lists and dictionaries, whatever its layout."""
+        if isinstance(self.node, yaml.MappingNode):
+            return {name: value.plain() for name, value in self.mapping().items()}
+        if isinstance(self.node, yaml.SequenceNode):
+            return [item.plain() for item in self.items()]
+        return self.text()
 
     def texts(self) -> tuple[str, ...]:
         return tuple(item.text() for item in self.items())
@@ -225,6 +236,12 @@ def _reviewed(node: Node) -> Review | None:
     return Review(who=given["who"].text(), when=given["when"].text(), digest=given["digest"].text())
 
 
+def _digest(given: Mapping[str, Node]) -> str:
+    """12 hexadecimal digits of everything in a row that a review answers for."""
+    content = {key: node.plain() for key, node in given.items() if key != "reviewed"}
+    return sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
+
+
 def _row(table: str, node: Node, inputs: Mapping[str, str], outputs: Mapping[str, str], slots: frozenset[str]) -> Row:
     given = node.mapping(ROW_KEYS, ROW_KEYS)
     row_id = given["id"].text()
@@ -234,6 +251,10 @@ def _row(table: str, node: Node, inputs: Mapping[str, str], outputs: Mapping[str
     if source not in {origin.value for origin in Origin}:
         raise given["source"].refuse(f"{row_id}: source {source!r}; expected {', '.join(o.value for o in Origin)}")
     sentences, detail = _say(given["say"], slots, row_id)
+    digest = _digest(given)
+    reviewed = _reviewed(given["reviewed"])
+    if reviewed is not None and reviewed.digest != digest:
+        raise given["reviewed"].refuse(f"{row_id} has changed since its review of {reviewed.when}: review it again")
     return Row(
         id=row_id,
         table=table,
@@ -243,7 +264,8 @@ def _row(table: str, node: Node, inputs: Mapping[str, str], outputs: Mapping[str
         say=sentences,
         detail=detail,
         cite=_cite(given["cite"], row_id),
-        reviewed=_reviewed(given["reviewed"]),
+        reviewed=reviewed,
+        digest=digest,
     )
 
 
@@ -264,6 +286,9 @@ def _table(name: str, node: Node, shared_slots: frozenset[str]) -> Table:
     for column in sorted(inputs.keys() & outputs.keys()):
         raise node.refuse(f"column {column!r} is both input and output")
     slots = shared_slots | frozenset(given["slots"].texts() if "slots" in given else ())
+    covers = {axis: _range(value) for axis, value in given["covers"].mapping().items()} if "covers" in given else {}
+    for axis in sorted(covers.keys() - {column for column, kind in inputs.items() if kind == "range"}):
+        raise given["covers"].refuse(f"{axis!r} is no range among the inputs")
     return Table(
         name=name,
         question=given["question"].text(),
@@ -272,6 +297,8 @@ def _table(name: str, node: Node, shared_slots: frozenset[str]) -> Table:
         outputs=outputs,
         slots=slots,
         rows=tuple(_row(name, item, inputs, outputs, slots) for item in given["rows"].items()),
+        line=node.line,
+        covers=covers,
     )
 
 
@@ -302,7 +329,7 @@ def parse(text: str, file: str) -> Regimen:
     slots = frozenset(given["slots"].texts())
     tables = {name: _table(name, node, slots) for name, node in given["tables"].mapping().items()}
     _refuse_repeated_ids(root, tables)
-    return Regimen(
+    regimen = Regimen(
         drug=given["drug"].text(),
         name=given["name"].text(),
         version=given["version"].text(),
@@ -314,6 +341,8 @@ def parse(text: str, file: str) -> Regimen:
         numbers={name: _number(node) for name, node in given["numbers"].mapping().items()},
         tables=tables,
     )
+    refuse_gaps_and_overlaps(regimen, file)
+    return regimen
 
 
 def load(path: Path | None = None, sources: Sources = Sources.SEED_AND_LABEL) -> Regimen:

@@ -84,7 +84,10 @@ class Review:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Row:
-    """One line of a table: when it holds, what follows, in which words, from which source."""
+    """One line of a table: when it holds, what follows, in which words, from which source.
+
+    `digest` changes with every word of the row but `reviewed`: it is what a review answers for.
+    """
 
     id: str
     table: str
@@ -95,6 +98,7 @@ class Row:
     detail: tuple[str, ...]
     cite: Cite
     reviewed: Review | None
+    digest: str = ""
 
     def _column(self, name: str, kind: type[_Kind]) -> _Kind:
         value = self.columns.get(name)
@@ -138,6 +142,8 @@ class Hit(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
+    """Rows that answer one question. `covers`: the whole numbers for which a unique table must have an answer."""
+
     name: str
     question: str
     hit: Hit
@@ -145,6 +151,8 @@ class Table:
     outputs: Mapping[str, str]
     slots: frozenset[str]
     rows: tuple[Row, ...]
+    line: int = 0
+    covers: Mapping[str, Range] = field(default_factory=dict)
 
     def row(self, row_id: str) -> Row:
         """The row of this id. Raises KnowledgeError where it is not in the file or not in force."""

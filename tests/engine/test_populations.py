@@ -631,3 +631,32 @@ def test_a_computed_kidney_function_just_below_30_does_not_read_as_30() -> None:
     summary = answer.card("renal/assess").summary
     assert "eGFR 29." in summary
     assert len(summary) < 140
+
+
+@pytest.mark.parametrize(("against", "asked"), [(-6, True), (-5, False)])
+def test_an_unclear_pregnancy_status_is_asked_about_at_later_doses_too(against: int, asked: bool) -> None:
+    """Unclear five days ago: a negative test of the day before does not answer it, one of the same day does."""
+    records = (pregnancy(PregnancyFinding.NEGATIVE_TEST, against), pregnancy(PregnancyFinding.UNCERTAIN, -5))
+    answer = ask(order("10"), *course(3, -14), *records, patient=WOMAN)
+    assert (CONFIRM in answer.about(0)) is asked
+
+
+@pytest.mark.parametrize(("days", "asked"), [(300, True), (301, False)])
+def test_an_unclear_pregnancy_status_is_asked_about_while_it_can_go_on(days: int, asked: bool) -> None:
+    answer = ask(order("10"), *course(3, -14), pregnancy(PregnancyFinding.UNCERTAIN, -days), patient=WOMAN)
+    assert (CONFIRM in answer.about(0)) is asked
+
+
+def test_an_unclear_pregnancy_status_without_a_day_is_asked_about_and_of_a_man_is_not() -> None:
+    undated = pregnancy(PregnancyFinding.UNCERTAIN, NotRecorded)
+    said = ask(order("10"), *course(3, -14), undated, patient=WOMAN).card(CONFIRM).summary
+    assert said == "Confirm pregnancy status: the newest status on record is unclear."
+    assert CONFIRM not in ask(order("10"), *course(3, -14), undated, patient=MAN).about(0)
+
+
+def test_an_unclear_feeding_status_does_not_end_breastfeeding_and_a_negative_one_does() -> None:
+    feeds = feeding(FeedingFinding.BREASTFEEDING, -30)
+    unclear = ask(order("10"), *course(3, -14), feeds, feeding(FeedingFinding.UNCERTAIN, -5), patient=WOMAN)
+    assert "lactation/avoid critical" in unclear.about(0)
+    ended = ask(order("10"), *course(3, -14), feeds, feeding(FeedingFinding.NOT_BREASTFEEDING, -5), patient=WOMAN)
+    assert "lactation/avoid critical" not in ended.about(0)

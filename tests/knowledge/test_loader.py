@@ -36,7 +36,7 @@ tables:
         say: {summary: "Give {drug} on {day} {own}.", detail: ["On {day}."]}
         source: seed
         cite: {statements: [S3]}
-        reviewed: {who: a pharmacist, when: "2026-01-02", digest: abc}
+        reviewed: none
 """
 
 
@@ -62,8 +62,7 @@ def test_a_small_file_is_read_with_the_kind_of_each_column() -> None:
     assert str(row.dose("due")) == "10 mg"
     assert row.flag("early") is True
     assert row.flag("not declared") is False
-    assert row.reviewed is not None
-    assert row.reviewed.who == "a pharmacist"
+    assert row.reviewed is None
     assert [r.id for r in regimen.rows()] == ["ROW-1"]
 
 
@@ -197,9 +196,42 @@ def test_a_row_id_stands_once_in_the_whole_file() -> None:
     ],
 )
 def test_a_review_is_none_or_whole(reviewed: str, said: str) -> None:
-    whole = '{who: a pharmacist, when: "2026-01-02", digest: abc}'
-    assert refused(changed(f"reviewed: {whole}", f"reviewed: {reviewed}")).startswith(said)
-    assert parse(changed(f"reviewed: {whole}", "reviewed: none"), "k.yaml").rows()[0].reviewed is None
+    assert refused(changed("reviewed: none", f"reviewed: {reviewed}")).startswith(said)
+
+
+def review(digest: str) -> str:
+    return f'reviewed: {{who: a pharmacist, when: "2026-01-02", digest: {digest}}}'
+
+
+def test_a_review_answers_for_the_row_as_it_was_read() -> None:
+    digest = parse(SMALL, "k.yaml").rows()[0].digest
+    row = parse(changed("reviewed: none", review(digest)), "k.yaml").rows()[0]
+    assert row.reviewed is not None
+    assert (row.reviewed.who, row.reviewed.when) == ("a pharmacist", "2026-01-02")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("id: ROW-1", "id: ROW-2"),
+        ("count: 3", "count: 4"),
+        ("indicator: info", "indicator: warning"),
+        ("Give {drug}", "Take {drug}"),
+        ('"On {day}."', '"From {day}."'),
+        ("source: seed", "source: label"),
+        ("statements: [S3]", "statements: [S4]"),
+    ],
+)
+def test_a_row_that_changed_since_its_review_ends_the_start(old: str, new: str) -> None:
+    digest = parse(SMALL, "k.yaml").rows()[0].digest
+    text = changed("reviewed: none", review(digest)).replace(old, new)
+    assert refused(text).endswith("has changed since its review of 2026-01-02: review it again")
+    assert refused(text).startswith("k.yaml:26 ")
+
+
+def test_the_layout_of_a_row_is_not_part_of_its_review() -> None:
+    spread = changed("{topic: dose, indicator: info}", "{indicator: info,   topic: dose}")
+    assert parse(spread, "k.yaml").rows()[0].digest == parse(SMALL, "k.yaml").rows()[0].digest
 
 
 # --- sentences -------------------------------------------------------------------------------------------------
