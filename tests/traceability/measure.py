@@ -1,0 +1,125 @@
+"""Which rows of the knowledge the vignettes touch: measured, by putting each of them to the service in this process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from cds_service import wire
+from cds_service.engine.advice import Assessment
+from cds_service.engine.rulebook import Rulebook
+from cds_service.fhir_client import FhirClient
+from cds_service.knowledge.loader import load
+from cds_service.knowledge.regimen import Hit, Row, Sources
+from cds_service.services import OrderReview
+from tests.vignettes.build import Case, load_vignettes
+
+APPLIED: Final = frozenset(
+    {
+        "schedule",
+        "lab_grades",
+        "crs_grades",
+        "ice_grades",
+        "observation",
+        "observation_after_toxicity",
+        "course",
+        "lines",
+    }
+)
+
+
+class Recorder(Rulebook):
+    """A rulebook that keeps its last assessment."""
+
+    kept: Assessment | None = None
+
+    def assess(self, *given: Any, **more: Any) -> Assessment:
+        self.kept = super().assess(*given, **more)
+        return self.kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Touched:
+    """The rows that fired in one vignette and those that might have and did not; which statements it is about."""
+
+    vignette: str
+    about: frozenset[str] = frozenset()
+    fired: frozenset[str]
+    silent: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """The vignettes in which a row, or one of several, fired, and those in which all that were asked kept silent."""
+
+    fired: tuple[str, ...]
+    silent: tuple[str, ...]
+
+    @property
+    def shows_the_border(self) -> bool:
+        """Whether it fires in one variant of a vignette and keeps silent in another of the same."""
+        return not {family(vignette) for vignette in self.fired}.isdisjoint(map(family, self.silent))
+
+
+@cache
+def _recorder(sources: str) -> Recorder:
+    return Recorder(load(sources=Sources(sources)))
+
+
+def assessment_of(case: Case) -> Assessment | None:
+    """What the rulebook says to a vignette. None where the service need not ask it: no draft is of the drug."""
+    recorder = _recorder(case.sources)
+    recorder.kept = None
+    review = OrderReview(
+        rulebook=recorder, fhir=FhirClient(budget_ms=1000), zone=case.clock.zone, clock=lambda: case.now
+    )
+    answer = {"order-sign": review.order_sign, "order-select": review.order_select}[case.hook]
+    answer(wire.HookRequest.model_validate(case.request()))
+    return recorder.kept
+
+
+def touched_by(case: Case, assessment: Assessment) -> Touched:
+    """Rows that fired; rows asked in vain; and of rows that are looked up or said along, not asked, those not taken.
+
+    A row of a table with one answer counts only where the table was looked up, so where another row was taken.
+    """
+    fired, silent = frozenset(assessment.fired), set(assessment.silent)
+    for table in assessment.regimen.tables.values():
+        ids = {row.id for row in table.rows}
+        if table.hit is not Hit.UNIQUE or fired & ids:
+            silent.update(row.id for row in table.rows if is_applied(row))
+    return Touched(vignette=case.id, about=frozenset(case.source), fired=fired, silent=frozenset(silent - fired))
+
+
+def is_applied(row: Row) -> bool:
+    """Whether no question is asked about the row: it is looked up, or said in the card of another."""
+    return not row.flag("restart") if row.table == "delay" else row.table in APPLIED
+
+
+@cache
+def measured() -> tuple[Touched, ...]:
+    """All vignettes that hold, in their order; one with an open question proves nothing yet."""
+    cases = [case for case in load_vignettes() if not case.open]
+    assessments = ((case, assessment_of(case)) for case in cases)
+    return tuple(touched_by(case, assessment) for case, assessment in assessments if assessment is not None)
+
+
+def coverage(rows: Iterable[str], touched: Sequence[Touched], statement: str = "") -> Coverage:
+    """Where one of these rows fired, vignettes about the statement first; where some were asked and none fired, the
+    neighbours of the firing ones first.
+    """
+    wanted = frozenset(rows)
+    firing = sorted((one for one in touched if one.fired & wanted), key=lambda one: statement not in one.about)
+    fired = [one.vignette for one in firing]
+    silent = [one.vignette for one in touched if one.silent & wanted and not one.fired & wanted]
+    near = {family(vignette) for vignette in fired}
+    silent.sort(key=lambda vignette: family(vignette) not in near)
+    return Coverage(fired=tuple(fired), silent=tuple(silent))
+
+
+def family(vignette: str) -> str:
+    """The file of a vignette: V5b and V5a are variants of one question."""
+    return re.sub(r"(?<=\d)[a-z]+\d*$", "", vignette)
