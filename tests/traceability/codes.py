@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.traceability.forms import complaint
+from tests.traceability.forms import TEXT, complaint
 from tests.traceability.tables import heading, line
 
 VALUE_SETS: Final = Path(__file__).resolve().parents[2] / "fhir_mappings" / "valuesets"
@@ -29,6 +30,7 @@ NAMES: Final[Mapping[str, str]] = {
     "https://www.meddra.org": "MedDRA",
     "http://hl7.org/fhir/us/ctcae/CodeSystem/ctcae-grade-code-system": "CTCAE grades",
     "http://unitsofmeasure.org": "UCUM",
+    TEXT: "SNOMED CT, met as a bare text",
     "urn:ietf:rfc:3986": "Other names of code systems",
 }
 INTRODUCTION: Final = """\
@@ -65,7 +67,7 @@ class Code:
     @property
     def is_word(self) -> bool:
         """Whether it is a wording or a spelling of the project and no code."""
-        return self.system.startswith(PROJECT)
+        return self.system.startswith(PROJECT) and not re.fullmatch(r"[\d-]{6,}", self.code)
 
     @property
     def complaint(self) -> str:

@@ -79,6 +79,8 @@ def _matches(pattern: str) -> Callable[[str], bool]:
     return lambda code: re.fullmatch(pattern, code) is not None
 
 
+TEXT: Final = "https://tarlatamab-cds.example.org/CodeSystem/text"
+"""Wordings; a number among them is a code of SNOMED CT that stands without its system."""
 FORMS: Final[Mapping[str, Callable[[str], bool]]] = {
     "http://hl7.org/fhir/sid/icd-10-cm": _matches(r"[A-TV-Z]\d[0-9AB](?:\.[0-9A-Z]{1,4})?"),
     "http://snomed.info/sct": is_snomed_ct,
@@ -95,6 +97,7 @@ FORMS: Final[Mapping[str, Callable[[str], bool]]] = {
     "https://www.meddra.org": _matches(r"1\d{7}"),
     "http://hl7.org/fhir/us/ctcae/CodeSystem/ctcae-grade-code-system": _matches(r"[0-5]"),
     "http://unitsofmeasure.org": is_ucum,
+    TEXT: is_snomed_ct,
     "urn:ietf:rfc:3986": _matches(r"https?://[^\s/]+(?:/\S*)?|urn:oid:[0-2](?:\.(?:0|[1-9]\d*))+"),
 }
 OF_HL7: Final = ("http://terminology.hl7.org/CodeSystem/", "http://hl7.org/fhir/")
