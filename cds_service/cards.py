@@ -151,7 +151,7 @@ def _fact(because: Because) -> str:
 def citation(rows: Sequence[Row], regimen: Regimen) -> str:
     """The sources of a card in one paragraph, and how far its rows are reviewed.
 
-    `Imdelltra US PI 2025-11, 2.4 Table 4; seed S3; D-19. Row R2. Not yet clinically reviewed.`
+    `Imdelltra US PI 2025-11, Table 4; seed S3; D-19. Row R2. Not yet clinically reviewed.`
     """
     said: list[str] = []
     labels = _unique(row.cite.label for row in rows if _is_of_the_label(row, regimen))

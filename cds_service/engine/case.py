@@ -187,8 +187,10 @@ class Case:
         """What is due on the first day that is neither before the due day nor too early after the last exposure."""
         if self.position is None:
             return None
+        due_is_step = self.position.due == self.regimen.doses["step"]
+        interval = lower_bound(self.course, self.position, step_ordered=due_is_step, regimen=self.regimen)
         earliest = [self.position.due_on]
-        earliest += [dose.day.latest + timedelta(days=self.least_interval) for dose in self.earlier]
+        earliest += [dose.day.latest + timedelta(days=interval) for dose in self.earlier]
         day = max(earliest)
         restart = self.severe_crs is not None
         there = position_of(self.course, on_day(day), self.regimen, restart_after_toxicity=restart)

@@ -208,11 +208,11 @@ def _orders_on_record(state: TreatmentState, retracted: frozenset[str], statuses
     ]
 
 
-def _stand_ins(orders: Sequence[OrderedDose], regimen: Regimen) -> list[GivenDose]:
+def _stand_ins(orders: Sequence[OrderedDose], regimen: Regimen, today: date) -> list[GivenDose]:
     """Completed orders as doses; several of one day are taken as their sum, and asked about."""
     days: list[list[GivenDose]] = []
     for order in orders:
-        if not isinstance(order.day, When):
+        if not isinstance(order.day, When) or order.day.earliest > today:
             continue
         dose = GivenDose(
             day=order.day,
@@ -292,10 +292,15 @@ def _missing_history(state: TreatmentState, regimen: Regimen, today: date, retra
     return doubts
 
 
-def _undated_stand_ins(orders: Sequence[OrderedDose]) -> list[Doubt]:
-    """Completed orders that would stand in for a dose but have no day: the dose is not known, and not absent."""
+def _doubtful_stand_ins(orders: Sequence[OrderedDose], today: date) -> list[Doubt]:
+    """Completed orders that cannot stand in for want of a day that has come: the dose is not known, and not absent."""
     undated = tuple(order.order for order in orders if not isinstance(order.day, When))
-    return [Doubt(why="A completed order of the drug has no readable day.", references=undated)] if undated else []
+    to_come = tuple(order.order for order in orders if isinstance(order.day, When) and order.day.earliest > today)
+    doubts = {
+        "A completed order of the drug has no readable day.": undated,
+        "A completed order of the drug has a day that is still to come: confirm its date.": to_come,
+    }
+    return [Doubt(why=why, references=references) for why, references in doubts.items() if references]
 
 
 def _after(
@@ -349,7 +354,7 @@ def read_history(state: TreatmentState, regimen: Regimen, today: date) -> Histor
     maybe_completed = _orders_on_record(state, retracted, COMPLETED | NO_STATUS)
     stand_in: list[GivenDose] = []
     if not exposed and not reading:
-        stand_in = sorted(_stand_ins(completed_orders, regimen), key=_by_time)
+        stand_in = sorted(_stand_ins(completed_orders, regimen, today), key=_by_time)
         doses = stand_in
     uncertain, partial, summed = _open_questions(doses)
     if doses and all(dose.mg is None for dose in doses):
@@ -357,7 +362,7 @@ def read_history(state: TreatmentState, regimen: Regimen, today: date) -> Histor
         uncertain.append(Doubt(why="No dose on record has a readable amount.", references=references))
         partial = []
     if not exposed and not reading:
-        uncertain += _undated_stand_ins(completed_orders)
+        uncertain += _doubtful_stand_ins(completed_orders, today)
     if not doses and not reading:
         uncertain += _missing_history(state, regimen, today, retracted)
     later = _after(doses[-1], maybe_completed, state, _names_of(exposed)) if doses and not reading else []

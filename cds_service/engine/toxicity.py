@@ -303,8 +303,9 @@ def _graded_days(case: Case, row: Row) -> list[_Graded]:
         for result in _results(case, analyte)
     ]
     for record in _records_since_first(case, row):
-        if record.confirmed and isinstance(record.onset, When):
-            seen.append(_Graded(on=record.onset.latest, grade=grade_value(record) or 0, because=shows([record])[0]))
+        grade = grade_value(record)
+        if grade is not None and record.confirmed and isinstance(record.onset, When):
+            seen.append(_Graded(on=record.onset.latest, grade=grade, because=shows([record])[0]))
             if record.course is Course.RESOLVED and isinstance(record.end, When):
                 seen.append(_Graded(on=record.end.latest, grade=0, because=shows([record])[0]))
     return seen
@@ -588,8 +589,10 @@ def holding(case: Case, holds: Sequence[Finding], suspicions: Sequence[Finding])
     due = case.expected(case.if_lifted)
     also = tuple(Line(row=finding.row, slots=finding.slots, sentence="summary") for finding in suspicions)
     lines = (also if index == 0 else () for index in range(len(holds)))
+    evidence = (tuple(b for s in suspicions for b in s.because) if index == 0 else () for index in range(len(holds)))
     return [
-        replace(hold, lines=(*hold.lines, *more, lifted), expected=due) for hold, more in zip(holds, lines, strict=True)
+        replace(hold, because=(*hold.because, *shown), lines=(*hold.lines, *more, lifted), expected=due)
+        for hold, more, shown in zip(holds, lines, evidence, strict=True)
     ]
 
 

@@ -474,11 +474,12 @@ def test_a_wait_that_ends_on_the_last_day_before_a_restart_names_the_next_dose()
 
 
 def test_a_wait_while_a_restart_is_due_says_that_it_is_a_restart() -> None:
+    """The lower bound of the restart, 1 mg, is 7 days after the infusion of day -3; that of the 10 mg ordered is 14."""
     answer = ask(order("10"), *course(3, -40), give(-3, "4", "stopped"))
     assert answer.about(0) == ["dose/wait warning"]
     assert answer.rows("dose/wait") == ("WAIT-THEN-RESTART",)
     assert answer.card("dose/wait").summary == (
-        f"Wait, then restart at 1 mg: only 3 days since the last infusion; 1 mg not before {iso(11)}."
+        f"Wait, then restart at 1 mg: only 3 days since the last infusion; 1 mg not before {iso(4)}."
     )
     assert "A restart at 1 mg is due: 40 days since the last 10 mg dose" in answer.text("dose/wait")
 

@@ -404,6 +404,15 @@ def test_a_dose_of_today_is_given_and_one_of_tomorrow_is_asked_about() -> None:
     assert "MedicationAdministration/a1" in {e.reference for e in tomorrow.extension("dose/clarify").evidence}
 
 
+def test_a_completed_order_of_today_stands_in_and_one_of_tomorrow_is_asked_about() -> None:
+    assert "dose/wait critical" in ask(order("10"), on_record("completed", 0, "1")).about(0)
+    tomorrow = ask(order("10"), on_record("completed", 1, "1"))
+    assert "dose/clarify critical" in tomorrow.about(0)
+    assert "dose/wait critical" not in tomorrow.about(0)
+    said = "A completed order of the drug has a day that is still to come: confirm its date."
+    assert said in tomorrow.text("dose/clarify critical")
+
+
 # --- several of one day ----------------------------------------------------------------------------------------
 
 

@@ -132,7 +132,7 @@ def test_ice_10_closes_an_icans_observation_and_an_earlier_one_does_not() -> Non
 def test_a_grade_3_resolved_on_an_unknown_day_is_withheld_and_asked_about() -> None:
     answer = ask(order("10"), give(-20, "1"), neuro(3, -19, NotRecorded, course=Course.RESOLVED))
     assert HOLD_NEURO in answer.about(0)
-    assert "at grade 1 or less by day 7, 2026-01-08? If not: stop." in answer.card(HOLD_NEURO).summary
+    assert "at grade 1 or less by day 7 (2026-01-08)? If not: stop." in answer.card(HOLD_NEURO).summary
 
 
 def test_a_grade_3_resolved_on_an_unknown_day_with_a_completed_dose_since_is_a_warning() -> None:
@@ -481,6 +481,7 @@ def test_a_hold_keeps_the_suspicion_that_gets_no_card_beside_it_as_a_line() -> N
     assert HOLD_NEURO in answer.about(0)
     assert "crs/withhold warning" not in answer.about(0)
     assert "Check for CRS before the dose: vital signs since the last dose suggest grade 1." in answer.text(HOLD_NEURO)
+    assert "Observation/temperature" in {e.reference for e in answer.extension(HOLD_NEURO).evidence}
 
 
 def test_vital_signs_are_shown_with_their_units() -> None:
@@ -542,8 +543,8 @@ def test_a_question_about_day_7_is_worded_for_before_and_after_it() -> None:
     event = neuro(3, -3, course=Course.OUTCOME_MISSING)
     summary = ask(order("10"), give(-5, "1"), event).card(HOLD_NEURO).summary
     assert summary == (
-        "Withhold tarlatamab and ask: neurotoxicity grade 3 (onset 2026-01-17) at grade 1 or less by day 7, "
-        "2026-01-24? If not: stop."
+        "Withhold tarlatamab and ask: neurotoxicity grade 3 (onset 2026-01-17) at grade 1 or less by day 7 "
+        "(2026-01-24)? If not: stop."
     )
 
 

@@ -403,3 +403,11 @@ def test_a_first_cytopenia_that_never_closed_or_is_unconfirmed_makes_no_recurren
     first = toxicity(Syndrome.NEUTROPENIA, 4, -50, more.pop("end"), **more)
     second = toxicity(Syndrome.NEUTROPENIA, 4, -12, -5)
     assert "cytopenia/discontinue critical" not in ask(order("10"), *course(4, -14), first, second).about(0)
+
+
+@pytest.mark.parametrize(("between", "stops"), [(None, False), (2, True)])
+def test_an_ungraded_record_between_two_results_of_grade_4_is_no_recovery(between: int | None, stops: bool) -> None:
+    labs = (*NORMAL_LABS, lab(Analyte.NEUTROPHILS, "0.4", -40), lab(Analyte.NEUTROPHILS, "0.4", -30))
+    record = toxicity(Syndrome.NEUTROPENIA, between, -35)
+    answer = ask(order("10"), *course(4, -14), record, labs=labs)
+    assert ("cytopenia/discontinue critical" in answer.about(0)) is stops

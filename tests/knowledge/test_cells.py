@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-
-from cds_service.errors import KnowledgeError
 from cds_service.knowledge.cells import cells
 from cds_service.knowledge.loader import load, parse
+from tests.knowledge.test_loader import SMALL, refused
 
-HEAD = """
-drug: tarlatamab
-name: Imdelltra
-version: "1"
-label: a label
-label_url: https://label.example
-last_checked_against_label_on: "2026-01-01"
-doses: {step: "1 mg"}
-numbers: {days: "7"}
-slots: [drug]
-tables:
+HEAD = (
+    SMALL[: SMALL.index("  first:")]
+    + """\
   delay:
     question: How long?
     hit: unique
@@ -27,6 +17,7 @@ tables:
     outputs: {restart: flag}
     rows:
 """
+)
 ROW = """
       - id: {row}
         when: {{{when}}}
@@ -39,19 +30,13 @@ ROW = """
 
 
 def table(*rows: tuple[str, str], head: str = HEAD, sources: tuple[str, ...] = ()) -> str:
-    """A file with one table; the rows stand on lines 18, 25, 32."""
+    """A file with one table; the rows stand on lines 20, 27, 34."""
     origins = sources or ("seed",) * len(rows)
     made = [
         ROW.strip("\n").format(row=row, when=when, source=source)
         for (row, when), source in zip(rows, origins, strict=True)
     ]
     return head.strip("\n") + "\n" + "\n".join(made) + "\n"
-
-
-def refused(text: str) -> str:
-    with pytest.raises(KnowledgeError) as refusal:
-        parse(text, "k.yaml")
-    return str(refusal.value)
 
 
 def test_rows_that_answer_every_case_once_are_accepted() -> None:
@@ -65,14 +50,14 @@ def test_rows_that_answer_every_case_once_are_accepted() -> None:
 
 def test_a_case_without_a_row_is_refused_by_the_line_of_its_table() -> None:
     gap = table(("A", "first: yes"), ("B", "first: no, days: {at_most: 13}"), ("C", "first: no, days: {more_than: 14}"))
-    assert refused(gap) == ("k.yaml:12 delay with first no, days 14: no row in force with seed+label")
+    assert refused(gap) == ("k.yaml:14 delay with first no, days 14: no row in force with seed+label")
 
 
 def test_a_case_with_two_rows_is_refused_by_the_line_of_the_second() -> None:
     overlap = table(
         ("A", "first: yes"), ("B", "first: no, days: {at_most: 14}"), ("C", "first: no, days: {at_least: 14}")
     )
-    assert refused(overlap) == "k.yaml:32 delay with first no, days 14: B and C both hold with seed+label"
+    assert refused(overlap) == "k.yaml:34 delay with first no, days 14: B and C both hold with seed+label"
 
 
 def test_beyond_the_last_number_that_a_table_covers_no_row_is_asked_for() -> None:
@@ -97,13 +82,13 @@ def test_a_table_that_is_not_in_force_at_all_has_no_gap() -> None:
 def test_a_unique_table_says_which_numbers_it_covers() -> None:
     head = HEAD.replace("    covers: {days: {at_least: 0, at_most: 20}}\n", "")
     assert refused(table(("A", "first: yes"), head=head)) == (
-        "k.yaml:12 delay: `covers` must say which numbers days can be"
+        "k.yaml:14 delay: `covers` must say which numbers days can be"
     )
 
 
 def test_covers_names_ranges_of_the_inputs_alone() -> None:
     head = HEAD.replace("covers: {days:", "covers: {weeks:")
-    assert refused(table(("A", "first: yes"), head=head)) == "k.yaml:14 'weeks' is no range among the inputs"
+    assert refused(table(("A", "first: yes"), head=head)) == "k.yaml:16 'weeks' is no range among the inputs"
 
 
 def test_the_packaged_delay_table_has_one_row_for_each_case() -> None:
