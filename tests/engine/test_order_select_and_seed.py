@@ -293,3 +293,25 @@ def test_in_seed_mode_order_select_of_c1d15_says_that_the_hours_are_missing() ->
     assert "The source gives no observation hours for C1D15" in said.replace("the source", "The source")
     with_label = select(draft, *gives((-14, "1"), (-7, "10"))).text(STATUS)
     assert "observe 6–8 h" in with_label
+
+
+@pytest.mark.parametrize(
+    ("fell", "card"), [(7, "monitoring/monitor warning"), (8, "neurotoxicity/discontinue critical")]
+)
+def test_in_seed_mode_a_grade_3_that_fell_to_grade_2_by_day_7_resumes_and_a_day_later_stops(
+    fell: int, card: str
+) -> None:
+    fading = (neuro(3, -20, fell - 20, ref="a"), neuro(2, fell - 20, -10, ref="b"))
+    assert card in seed(order("10"), give(-21, "1"), *fading).about(0)
+
+
+@pytest.mark.parametrize(("fell", "asked"), [(7, False), (8, True)])
+def test_in_seed_mode_a_grade_2_seen_by_day_7_answers_the_question_and_a_day_later_does_not(
+    fell: int, asked: bool
+) -> None:
+    over = neuro(3, -20, NotRecorded, course=Course.RESOLVED, ref="a")
+    still = neuro(3, -16, course=Course.POINT, ref="b")
+    seen = neuro(2, fell - 20, course=Course.POINT, ref="c")
+    answer = seed(order("10"), give(-21, "1"), over, still, seen)
+    rows = [advice.row.id for advice in answer.assessment.advice]
+    assert ("NEURO-HOLD-7D-SEED" in rows) is asked

@@ -660,3 +660,13 @@ def test_an_unclear_feeding_status_does_not_end_breastfeeding_and_a_negative_one
     assert "lactation/avoid critical" in unclear.about(0)
     ended = ask(order("10"), *course(3, -14), feeds, feeding(FeedingFinding.NOT_BREASTFEEDING, -5), patient=WOMAN)
     assert "lactation/avoid critical" not in ended.about(0)
+
+
+@pytest.mark.parametrize(
+    ("birth", "asked"), [("2015-01-20", False), ("2014-01-20", True), ("1970-01-21", True), ("1970-01-20", False)]
+)
+def test_an_unclear_pregnancy_status_is_asked_about_from_12_to_55_years(birth: str, asked: bool) -> None:
+    """2026-01-20: 11, 12, 55 and 56 years old."""
+    unclear = pregnancy(PregnancyFinding.UNCERTAIN, -5)
+    answer = ask(order("10"), *course(3, -14), unclear, patient=aged(born(birth)))
+    assert (CONFIRM in answer.about(0)) is asked
