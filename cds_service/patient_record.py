@@ -26,7 +26,7 @@ from cds_service.errors import NothingReadable
 from cds_service.fhir_client import Answer, FhirReader, Question
 from cds_service.fhir_failure import Failure
 from cds_service.ownership import Owner, owner
-from cds_service.prefetch import PREFETCH, Template, is_patient_id
+from cds_service.prefetch import CLINICAL_OBSERVATIONS, PREFETCH, Template, is_patient_id
 from fhir_mappings.chart import Chart, Resource
 from fhir_mappings.elements import objects, part, reference_of, words
 from fhir_mappings.facts import Need, Reading, Unknown
@@ -41,6 +41,8 @@ ANOTHER_PATIENT: Final = "it belongs to another patient and was not used"
 NO_PATIENT: Final = "it names no patient and was not used"
 NO_RESOURCE: Final = "an entry is no FHIR resource"
 
+_READ: Final = (*PREFETCH, CLINICAL_OBSERVATIONS)
+_OBSERVATIONS: Final = "observations"
 _TYPE: Final = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _MEDICATION: Final = re.compile(r"Medication/([A-Za-z0-9._-]{1,128})")
 _MOST_MEDICATIONS: Final = 120
@@ -93,21 +95,44 @@ def _require_something(needs: Mapping[str, Need]) -> None:
 
 def _read(prefetch: Mapping[str, Any], reader: FhirReader | None, record: _Record) -> dict[str, Contents]:
     """The contents of each key, with one round of questions to the FHIR server for what is absent or goes on."""
-    came = {
-        template.key: contents(prefetch[template.key], template) for template in PREFETCH if template.key in prefetch
-    }
-    if reader is None:
-        return {template.key: _without_reader(came.get(template.key)) for template in PREFETCH}
-    questions = {
-        template.key: question
-        for template in PREFETCH
-        if (question := _question(template, came.get(template.key), record.patient_id)) is not None
-    }
-    answers = reader.answers(questions) if questions else {}
-    return {
+    came = {template.key: contents(prefetch[template.key], template) for template in _READ if template.key in prefetch}
+    questions = _questions(came, record.patient_id) if reader is not None else {}
+    answers = reader.answers(questions) if reader is not None and questions else {}
+    found = {
         template.key: _together(template, came.get(template.key), answers.get(template.key), record)
-        for template in PREFETCH
+        if reader is not None
+        else _without_reader(came.get(template.key))
+        for template in _READ
     }
+    if CLINICAL_OBSERVATIONS.key in came or CLINICAL_OBSERVATIONS.key in answers:
+        found[_OBSERVATIONS] = _joined(found[_OBSERVATIONS], found[CLINICAL_OBSERVATIONS.key])
+    else:
+        record.by_code_only.add(_OBSERVATIONS)
+    return found
+
+
+def _questions(came: Mapping[str, Contents], patient_id: str) -> dict[str, Question]:
+    """What is to be asked. Whoever sends `observations` has chosen what to search for: nothing is asked beside it."""
+    asked = {
+        template.key: question
+        for template in _READ
+        if (question := _question(template, came.get(template.key), patient_id)) is not None
+    }
+    if CLINICAL_OBSERVATIONS.key not in came and _OBSERVATIONS not in asked:
+        asked.pop(CLINICAL_OBSERVATIONS.key, None)
+    return asked
+
+
+def _joined(by_code: Contents, by_category: Contents) -> Contents:
+    """Two searches for one need: wholly read only if both were, and not at all only if neither was."""
+    readings = {by_code.reading, by_category.reading}
+    joined = Contents(
+        resources=[*by_code.resources, *by_category.resources], broken=[*by_code.broken, *by_category.broken]
+    )
+    if readings != {Reading.COMPLETE}:
+        lacking = by_code if by_code.reading is not Reading.COMPLETE else by_category
+        joined.lacks(Reading.UNAVAILABLE if readings == {Reading.UNAVAILABLE} else Reading.PARTIAL, lacking.why)
+    return joined
 
 
 def _without_reader(came: Contents | None) -> Contents:
@@ -135,7 +160,7 @@ def _together(template: Template, came: Contents | None, answer: Answer | None, 
     if answer is None:
         return came if came is not None else Contents(reading=Reading.UNAVAILABLE, why=NO_PATIENT_ID)
     if answer.unfiltered:
-        record.unfiltered.add(template.key)
+        record.unfiltered.add(_OBSERVATIONS if template is CLINICAL_OBSERVATIONS else template.key)
     first = came.pages if came is not None and _goes_on(came) else ()
     found = bundle_contents([*first, *answer.pages], template)
     if answer.failure is not None:
@@ -172,6 +197,8 @@ class _Record:
     unknowns: list[Unknown] = field(default_factory=list)
     unfiltered: set[str] = field(default_factory=set)
     """Keys whose answer may hold other patients' data because the server knows no such search."""
+    by_code_only: set[str] = field(default_factory=set)
+    """Keys that came without the search that finds what has no code."""
 
     def take_drafts(self, bundle: Mapping[str, Any]) -> tuple[Resource, ...]:
         """The draft orders of this patient; one that names no patient is this patient's, by its context."""
@@ -205,11 +232,12 @@ class _Record:
         ]
         if asked and Owner.THIS_PATIENT not in asked and template.key not in self.unfiltered:
             self._distrust(template, found, asked)
-        return Need(key=template.key, reading=found.reading, why=found.why)
+        by_code_only = template.key in self.by_code_only
+        return Need(key=template.key, reading=found.reading, why=found.why, by_code_only=by_code_only)
 
     def take_others(self, prefetch: Mapping[str, Any]) -> None:
         """Resources under keys that nobody asked for: they are no need, but they count."""
-        known = {template.key for template in PREFETCH}
+        known = {template.key for template in _READ}
         other = Template(key="", query="?")
         for key, value in prefetch.items():
             if key in known:

@@ -61,6 +61,15 @@ PREFETCH: Final[tuple[Template, ...]] = (
 )
 """The keys of the contract, section 3, in its order. Discovery shows them, and what is absent is read by them."""
 
+CLINICAL_OBSERVATIONS: Final = Template(
+    key="clinicalObservations",
+    query=f"Observation?{_BY_PATIENT}&category=exam,survey,therapy,procedure,social-history,activity&{_NEWEST}",
+)
+"""Observations whose meaning stands in a text only, an ICANS grade say: the codes of `observations` find none of them.
+
+No key of the contract and so not in discovery: asked for beside `observations`, and read where an EHR sends it.
+"""
+
 
 def templates_by_key() -> Mapping[str, str]:
     """The `prefetch` of a service in discovery."""

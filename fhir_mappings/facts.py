@@ -460,11 +460,15 @@ class Reading(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """One prefetch key of the contract, how far it was read, and why not wholly (our wording, no patient data)."""
+    """One prefetch key of the contract, how far it was read, and why not wholly (our wording, no patient data).
+
+    `by_code_only`: all that has one of our codes is there; what stands in a text only may not have been searched for.
+    """
 
     key: str
     reading: Reading
     why: str = ""
+    by_code_only: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -187,7 +187,8 @@ def _toxicity_lines(case: Case) -> list[Line]:
         lines.append(case.line("earlier toxicity", what=said))
         lines += _restart_done_lines(case, episodes)
     elif case.call.was_read(*TOXICITY_READ):
-        lines.append(case.line("no toxicity"))
+        by_code_only = case.call.need("observations").by_code_only
+        lines.append(case.line("no toxicity found by code" if by_code_only else "no toxicity"))
     if case.call.not_ours:
         lines.append(
             case.line("toxicity of another treatment", what=listed(record_text(r) for r in case.call.not_ours))

@@ -47,11 +47,10 @@ MAIN_PATHS: Final = {
     "V63a": "pneumonia",
     "V69b": "other drafts",
 }
-CASES: Final = {case.id: case for case in load_vignettes() if case.id in MAIN_PATHS}
+CASES: Final = {case.id: case for case in load_vignettes() if "reading" not in case.given}
+"""Every vignette but those of records that could not be read."""
+AT_ONCE: Final = 40
 WITHOUT_OBSERVATIONS: Final = ("V5b", "V14", "V19", "V28a", "V31")
-UNREACHED: Final = frozenset({"V20a", "V23"})
-"""No query of the contract finds an ICE score or ICANS grade that is named in text only and is neither laboratory nor
-vital sign: the `observations` key searches by code."""
 
 
 @functools.cache
@@ -94,20 +93,17 @@ def without_uuid(cards: Sequence[Card]) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def loaded(fhir_server: RealFhirServer) -> RealFhirServer:
     """The records of all patients side by side: whatever leaks between them changes a card."""
-    fhir_server.load(resource for case in CASES.values() for resource in case.resources())
+    cases = list(CASES.values())
+    for start in range(0, len(cases), AT_ONCE):
+        fhir_server.load(resource for case in cases[start : start + AT_ONCE] for resource in case.resources())
     return fhir_server
 
 
 def test_every_main_path_is_there() -> None:
-    assert set(CASES) == set(MAIN_PATHS)
+    assert set(MAIN_PATHS) <= set(CASES)
 
 
-def parameter(name: str) -> object:
-    reason = "no query of the contract finds an observation named in text only"
-    return pytest.param(name, marks=[pytest.mark.xfail(reason=reason)] if name in UNREACHED else [])
-
-
-@pytest.mark.parametrize("name", [parameter(name) for name in MAIN_PATHS])
+@pytest.mark.parametrize("name", CASES)
 def test_without_any_prefetch_the_same_cards_come_as_with_all_of_it(loaded: RealFhirServer, name: str) -> None:
     case = CASES[name]
     expected = cards_for(case, case.request())

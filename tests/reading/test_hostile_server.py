@@ -23,6 +23,7 @@ from tests.support import hostile_server as hostile
 from tests.support.hostile_server import Behaviour, answers, hostile_server, in_turn, searchset
 
 COMPLETE, PARTIAL, UNAVAILABLE = Reading.COMPLETE, Reading.PARTIAL, Reading.UNAVAILABLE
+CLINICAL = "exam,survey,therapy,procedure,social-history,activity"
 BUDGET_MS = 400
 AT_MOST_SECONDS = 1.4
 KEY = "medicationAdministrations"
@@ -241,8 +242,8 @@ def test_connections_are_kept_open_between_calls(patient_client: FhirClient) -> 
     with hostile_server() as server:
         for _ in range(5):
             read(reader=patient_client.reader(server.url, TOKEN))
-        assert len(server.asked) == 50
-        assert server.connections <= 10
+        assert len(server.asked) == 55
+        assert server.connections <= 11
 
 
 # --- pages ----------------------------------------------------------------------------------------------------------
@@ -323,7 +324,7 @@ def test_a_next_link_that_leads_elsewhere_is_not_followed(patient_client: FhirCl
         server.behaviours["MedicationAdministration"] = answers(page)
         chart = read(reader=patient_client.reader(server.url, TOKEN))
         assert elsewhere.asked == []
-        assert len(server.asked) == 10
+        assert len(server.asked) == 11
     assert reading(chart, KEY) == (PARTIAL, "a next link that leads elsewhere is not followed")
     assert "MedicationAdministration/a1" in ids(chart)
 
@@ -407,7 +408,9 @@ def test_a_list_stays_partial_where_the_server_fails(client: FhirClient) -> None
     assert reading(chart, KEY) == (PARTIAL, Failure.SERVER_ERROR.value)
 
 
-def test_the_requests_are_those_of_the_contract(patient_client: FhirClient) -> None:
+def test_the_requests_are_those_of_the_contract_and_one_for_observations_without_our_codes(
+    patient_client: FhirClient,
+) -> None:
     with hostile_server() as server:
         read(reader=patient_client.reader(server.url, TOKEN))
         paths = sorted(asked.path for asked in server.asked if "code=" not in asked.path)
@@ -419,6 +422,7 @@ def test_the_requests_are_those_of_the_contract(patient_client: FhirClient) -> N
         "/fhir/Condition?patient=p1",
         "/fhir/MedicationAdministration?patient=p1",
         "/fhir/MedicationRequest?patient=p1",
+        f"/fhir/Observation?patient=p1&category={CLINICAL}&_sort=-date&_count=200",
         "/fhir/Observation?patient=p1&category=laboratory&_sort=-date&_count=200",
         "/fhir/Observation?patient=p1&category=vital-signs&_sort=-date&_count=200",
         "/fhir/Patient/p1",
@@ -428,6 +432,43 @@ def test_the_requests_are_those_of_the_contract(patient_client: FhirClient) -> N
     assert headers["accept"] == "application/fhir+json"
     assert headers["prefer"] == "handling=strict"
     assert "cookie" not in headers
+
+
+def by_search(*, code: Behaviour = hostile.empty, category: Behaviour = hostile.empty) -> Behaviour:
+    """Answers to the two searches that belong to the need `observations`; laboratory and vital signs are empty."""
+
+    def answer(visit: hostile.Visit) -> None:
+        searches = {"code=": code, "category=exam": category}
+        chosen = [behaviour for parameter, behaviour in searches.items() if f"&{parameter}" in visit.asked.path]
+        (chosen or [hostile.empty])[0](visit)
+
+    return answer
+
+
+CODED, TEXT_ONLY = (answers(searchset(resource("Observation", name), total=1)) for name in ("coded", "text-only"))
+REFUSED = hostile.fails_with(403)
+
+
+@pytest.mark.parametrize(
+    ("observations", "need", "found"),
+    [
+        (by_search(code=CODED, category=TEXT_ONLY), (COMPLETE, ""), ["coded", "text-only"]),
+        (by_search(code=CODED, category=CODED), (COMPLETE, ""), ["coded"]),
+        (by_search(code=CODED, category=REFUSED), (PARTIAL, Failure.FORBIDDEN.value), ["coded"]),
+        (by_search(code=REFUSED, category=TEXT_ONLY), (PARTIAL, Failure.FORBIDDEN.value), ["text-only"]),
+        (by_search(code=REFUSED, category=hostile.fails_with(500)), (UNAVAILABLE, Failure.FORBIDDEN.value), []),
+    ],
+)
+def test_observations_are_searched_by_code_and_by_category_and_both_must_be_read(
+    patient_client: FhirClient, observations: Behaviour, need: tuple[Reading, str], found: list[str]
+) -> None:
+    prefetch = {key: value for key, value in whole().items() if key != "observations"}
+    with hostile_server(Observation=observations) as server:
+        chart = read(prefetch, reader=patient_client.reader(server.url, TOKEN))
+        assert len(server.asked) == 2
+    assert reading(chart, "observations") == need
+    assert not chart.needs["observations"].by_code_only
+    assert ids(chart) == ["Patient/p1", *(f"Observation/{name}" for name in found)]
 
 
 @pytest.mark.parametrize("patient_id", ["..", ".", "p1/../p2", "p1?x=1", "p1&category=x", "p 1", "p1,p2", "p1|2", ""])
@@ -609,7 +650,7 @@ def test_the_token_goes_with_every_request_and_each_call_has_its_own(patient_cli
         read(reader=patient_client.reader(server.url, "one"))
         read(reader=patient_client.reader(server.url, "two"))
         seen = [asked.headers["authorization"] for asked in server.asked]
-    assert seen == ["Bearer one"] * 10 + ["Bearer two"] * 10
+    assert seen == ["Bearer one"] * 11 + ["Bearer two"] * 11
 
 
 def test_neither_token_nor_patient_stands_in_a_log_line_or_a_repr(

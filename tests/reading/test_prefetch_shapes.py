@@ -239,6 +239,40 @@ def test_unknown_keys_are_no_needs(value: Any) -> None:
     assert chart.unknowns == ()
 
 
+def test_observations_that_came_by_code_alone_are_said_to_be_so() -> None:
+    chart = read(whole_prefetch())
+    assert chart.needs["observations"].by_code_only
+    assert not chart.needs["laboratory"].by_code_only
+
+
+@pytest.mark.parametrize(
+    ("by_code", "by_category", "need"),
+    [
+        (EMPTY, EMPTY, (COMPLETE, "")),
+        (EMPTY, None, (COMPLETE, "")),
+        (EMPTY, outcome("error"), (PARTIAL, "the EHR reports that the query failed")),
+        (outcome("error"), EMPTY, (PARTIAL, "the EHR reports that the query failed")),
+        (outcome("error"), outcome("fatal"), (UNAVAILABLE, "the EHR reports that the query failed")),
+        (EMPTY, {**EMPTY, "total": 7}, (PARTIAL, "the answer is cut short: it holds fewer entries than it counts")),
+    ],
+)
+def test_an_ehr_may_send_the_observations_that_have_no_code_of_ours_beside_the_others(
+    by_code: Any, by_category: Any, need: tuple[Reading, str]
+) -> None:
+    chart = read(whole_prefetch(observations=by_code, clinicalObservations=by_category))
+    assert reading(chart, "observations") == need
+    assert not chart.needs["observations"].by_code_only
+    assert set(chart.needs) == set(KEYS)
+
+
+def test_a_broken_entry_among_either_observations_is_said() -> None:
+    chart = read(
+        whole_prefetch(observations=bundle(None), clinicalObservations=bundle(3, resource("Observation", "o")))
+    )
+    assert unknowns(chart) == [("Observation", "", "an entry is no FHIR resource", False)] * 2
+    assert ids(chart) == ["Patient/p1", "Observation/o"]
+
+
 def test_a_broken_entry_under_an_unknown_key_is_said() -> None:
     chart = read(whole_prefetch(extra=bundle(None, resource("Observation", "o1"))))
     assert unknowns(chart) == [("prefetch", "", "an entry is no FHIR resource", False)]

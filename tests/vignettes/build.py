@@ -34,6 +34,7 @@ PREFETCH_KEYS: Final = (
     "procedures",
     "adverseEvents",
     "allergies",
+    "clinicalObservations",
 )
 FILE_KEYS: Final = frozenset({"id", "question", "source", "note", "today", "sources", "given", "when", "then", "cases"})
 CASE_KEYS: Final = FILE_KEYS - {"id", "question", "source", "cases"} | {"case", "says", "open"}
@@ -314,10 +315,15 @@ def read_line(said: Mapping[str, Any] | str, name: str) -> dict[str, Any]:
 
 
 def prefetched(case: Case) -> dict[str, Any]:
-    """All keys of the contract, as the EHR would fill them; `reading` says which of them failed."""
+    """All keys of the contract and ours, as the EHR would fill them; `reading` says which of them failed.
+
+    Observations by code and by category come from one place: both fail together unless said otherwise.
+    """
     resources = case.resources()
     reading = case.given.get("reading", {})
     known(reading, frozenset(PREFETCH_KEYS), f"{case.id} reading")
+    if "observations" in reading:
+        reading = {"clinicalObservations": reading["observations"], **reading}
     prefetch: dict[str, Any] = {"patient": resources[0]}
     for key in PREFETCH_KEYS[1:]:
         prefetch[key] = searchset([found for found in resources if key_of(found) == key])
