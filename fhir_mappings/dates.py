@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from collections.abc import Mapping
 from datetime import date, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -18,6 +18,7 @@ _DATE_TIME: Final = re.compile(
     r"(?:[T ](?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.\d+)?)?(?P<offset>Z|z|[+-]\d\d:?\d\d)?)?)?)?",
     re.ASCII,
 )
+_LONGEST: Final = 200
 DATE_IN_TEXT: Final = re.compile(r"(?<![\d-])(?:19|20)\d\d-\d\d(?:-\d\d)?(?![\d-])")
 
 
@@ -30,17 +31,21 @@ def when(value: Any, zone: ZoneInfo, what: str = "date", origin: str = "") -> Ma
     """
     if value is None:
         return NotRecorded
-    text = value.strip() if isinstance(value, str) else ""
+    read = _when(value.strip(), zone) if isinstance(value, str) and len(value) < _LONGEST else None
+    return read or Unknown(what=what, why="its date could not be read", reference=origin)
+
+
+@lru_cache(maxsize=4096)
+def _when(text: str, zone: ZoneInfo) -> When | None:
+    """Kept, for the results of one draw and the records of one visit share their time."""
     found = _DATE_TIME.fullmatch(text)
     try:
-        if found:
-            return _when(found, text, zone)
+        return _read(found, text, zone) if found else None
     except (ValueError, OverflowError):
-        pass
-    return Unknown(what=what, why="its date could not be read", reference=origin)
+        return None
 
 
-def _when(found: re.Match[str], text: str, zone: ZoneInfo) -> When:
+def _read(found: re.Match[str], text: str, zone: ZoneInfo) -> When:
     year, month, day = int(found["year"]), int(found["month"] or 0), int(found["day"] or 0)
     if not found["month"]:
         return When(earliest=date(year, 1, 1), latest=date(year, 12, 31), recorded=text)
@@ -71,13 +76,12 @@ def on(day: date) -> When:
 
 def first_when(resource: Resource, zone: ZoneInfo, *names: str) -> MaybeWhen:
     """The first of these elements that is there: a date, or a Period's start."""
-    origin, kind = reference_of(resource), words(resource.get("resourceType"))
     for name in names:
         value = resource.get(name)
-        if isinstance(value, Mapping | list):
+        if isinstance(value, dict | list):
             value = part(value, "start")
         if value is not None:
-            return when(value, zone, kind, origin)
+            return when(value, zone, words(resource.get("resourceType")), reference_of(resource))
     return NotRecorded
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from fhir_mappings.chart import Resource
@@ -159,8 +159,9 @@ def belongs_elsewhere(resource: Resource, clinic: Clinic) -> Unknown | None:
 # --- concepts ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class Coding:
+class Coding(NamedTuple):
+    """One coding as it came; its system by the URI that this project knows it by."""
+
     system: str
     code: str
     display: str
@@ -171,29 +172,30 @@ def codings(value: Any) -> tuple[Coding, ...]:
     found: list[Coding] = []
     for concept in objects(value):
         inner = objects(concept.get("coding")) or ((concept,) if "code" in concept or "display" in concept else ())
-        found.extend(
-            Coding(
-                system=system_uri(words(coding.get("system"))),
-                code=words(coding.get("code")),
-                display=words(coding.get("display")),
-            )
+        found += [
+            Coding(system_uri(words(coding.get("system"))), words(coding.get("code")), words(coding.get("display")))
             for coding in inner
-        )
+        ]
     return tuple(found)
 
 
 def own_texts(value: Any) -> tuple[str, ...]:
     """What a concept says in words of its own: text, a plain string, and the display of a coding without a code."""
+    return _own_texts(value, codings(value))
+
+
+def _own_texts(value: Any, coded: tuple[Coding, ...]) -> tuple[str, ...]:
     found = [words(entry) for entry in items(value) if isinstance(entry, str)]
     found += [words(concept.get("text")) for concept in objects(value)]
-    found += [coding.display for coding in codings(value) if not coding.code]
-    return tuple(text for text in found if text)
+    found += [coding.display for coding in coded if not coding.code]
+    return tuple([text for text in found if text])
 
 
 def all_texts(value: Any) -> tuple[str, ...]:
     """`own_texts`, and the displays of codes."""
-    displays = (coding.display for coding in codings(value) if coding.code and coding.display)
-    return tuple(dict.fromkeys((*own_texts(value), *displays)))
+    coded = codings(value)
+    displays = [coding.display for coding in coded if coding.code and coding.display]
+    return tuple(dict.fromkeys((*_own_texts(value, coded), *displays)))
 
 
 def coded(value: Any, known: ValueSet) -> Concept | None:

@@ -60,7 +60,7 @@ def _result(observation: Resource, holder: Mapping[str, Any], concept: Concept, 
     refused = found.refused or _implausible(found.value, concept, "lowest", "highest")
     if found.comparator not in _BOUNDS:
         refused = refused or "its comparator is not known"
-    upper, range_refused = _upper_normal(holder, concept)
+    upper, range_refused = _upper_normal(holder, concept) if "referenceRange" in holder else (None, "")
     return LabResult(
         reference=reference_of(observation),
         analyte=ANALYTES[concept.meaning],
@@ -110,7 +110,7 @@ def _upper_normal(holder: Mapping[str, Any], concept: Concept) -> tuple[Decimal 
 
 
 def _is_normal_range(entry: Mapping[str, Any]) -> bool:
-    kinds = {coding.code.lower() for coding in codings(entry.get("type")) if coding.code}
+    kinds = {coding.code.lower() for coding in codings(entry.get("type")) if coding.code} if "type" in entry else ()
     return not kinds or "normal" in kinds
 
 

@@ -60,18 +60,16 @@ def _unit(dimension: str, system: str, code: str, spelled: str) -> UnitOfMeasure
 def measured(quantity: Any, dimension: str) -> Measured:
     """A Quantity in the dimension's unit; refused without a number or a unit of that dimension."""
     said = quantity if isinstance(quantity, dict) else next(iter(objects(quantity)), {})
-    value, *rest = (said.get(name) for name in ("value", "comparator", "unit", "code", "system"))
-    is_plain = isinstance(value, str | int | float) or (isinstance(value, Decimal) and value.is_finite())
-    if not is_plain or not all(entry is None or isinstance(entry, str) for entry in rest):
-        return _measured.__wrapped__(dimension, value, 0, *rest)
-    # 5.0 and 5.00 are equal, but are shown as received
-    return _measured(dimension, value, value.as_tuple().exponent if isinstance(value, Decimal) else 0, *rest)
+    value, comparator, unit = said.get("value"), said.get("comparator"), said.get("unit")
+    shown = str(value) if isinstance(value, Decimal) else ""  # 5.0 and 5.00 are equal, but are shown as received
+    try:
+        return _measured(dimension, value, shown, comparator, unit, said.get("code"), said.get("system"))
+    except TypeError:  # an object or a list where a value belongs can be kept by no cache
+        return _measured.__wrapped__(dimension, value, shown, comparator, unit, said.get("code"), said.get("system"))
 
 
 @lru_cache(maxsize=4096, typed=True)
-def _measured(
-    dimension: str, value: Any, _exponent: int | str, comparator: Any, unit: Any, code: Any, system: Any
-) -> Measured:
+def _measured(dimension: str, value: Any, _shown: str, comparator: Any, unit: Any, code: Any, system: Any) -> Measured:
     """Kept, for units, limits of normal and most values come again all over a chart."""
     quantity = {"value": value, "comparator": comparator, "unit": unit, "code": code, "system": system}
     recorded = quantity_text(quantity)
