@@ -52,12 +52,12 @@ def contents(value: Any, wanted: Template) -> Contents:
         return found
     if isinstance(value, list):
         return _bare_list(found, value, wanted)
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return _no_answer(found, "the prefetched value is no FHIR resource")
     kind = value.get("resourceType")
     if kind == "Bundle" or (kind is None and "entry" in value):
         return bundle_contents([value], wanted)
-    if kind is None and isinstance(value.get("resource"), Mapping):  # the form before CDS Hooks 1.0
+    if kind is None and isinstance(value.get("resource"), dict):  # the form before CDS Hooks 1.0
         return contents(value["resource"], wanted)
     if not words(kind):
         return _no_answer(found, "the prefetched value is no FHIR resource")
@@ -95,10 +95,10 @@ def entries(bundle: Mapping[str, Any]) -> Iterable[Any]:
 
 def resource_of(entry: Any) -> Resource | None:
     """The resource of an entry, or the entry itself where it is one."""
-    if not isinstance(entry, Mapping):
+    if not isinstance(entry, dict):
         return None
     for candidate in (entry.get("resource"), entry):
-        if isinstance(candidate, Mapping) and words(candidate.get("resourceType")):
+        if isinstance(candidate, dict) and words(candidate.get("resourceType")):
             return candidate
     return None
 
@@ -109,7 +109,7 @@ def place_of(entry: Any) -> str:
 
 
 def full_url_of(entry: Any) -> str:
-    return words(entry.get("fullUrl")) if isinstance(entry, Mapping) else ""
+    return words(entry.get("fullUrl")) if isinstance(entry, dict) else ""
 
 
 def with_id(resource: Resource, full_url: str) -> Resource:
@@ -148,7 +148,7 @@ def _read_page(found: Contents, page: Resource, wanted: Template, depth: int = 0
 
 def _is_match(entry: Any, resource: Resource | None, wanted: Template) -> bool:
     """Whether the entry answers the query, rather than accompany what does; by its type where it does not say so."""
-    mode = part(entry, "search", "mode") if isinstance(entry, Mapping) and "search" in entry else None
+    mode = part(entry, "search", "mode") if isinstance(entry, dict) and "search" in entry else None
     if isinstance(mode, str):
         return mode not in ("include", "outcome")
     return resource is None or resource["resourceType"] == wanted.resource_type

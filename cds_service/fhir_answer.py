@@ -91,7 +91,7 @@ def next_link(bundle: Resource) -> str:
     """Where the next page of a Bundle is, "" for the last one."""
     links = bundle.get("link")
     for link in links if isinstance(links, list) else [links]:
-        if isinstance(link, Mapping) and link.get("relation") == "next":
+        if isinstance(link, dict) and link.get("relation") == "next":
             url = link.get("url")
             return url if isinstance(url, str) and url else UNREADABLE_LINK
     return ""

@@ -124,7 +124,7 @@ _RELATIVE: Final = re.compile(r"(?:^|/)([A-Z][A-Za-z]{2,63})/([A-Za-z0-9\-.]{1,6
 def reference(value: Any) -> str:
     """A Reference as `Type/id`, absolute or relative; `#id` and `urn:` as they are; "" where it points nowhere."""
     text = value.strip() if isinstance(value, str) else words(part(value, "reference"))
-    if text.startswith(("#", "urn:")):
+    if not text or text.startswith(("#", "urn:")):
         return text
     found = _RELATIVE.search(text)
     return f"{found[1]}/{found[2]}" if found else ""

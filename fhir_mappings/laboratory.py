@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from fhir_mappings.chart import Resource
-from fhir_mappings.elements import Clinic, codings, number, objects, part, reference_of, unreadable, words
+from fhir_mappings.elements import Clinic, codings, number, objects, reference_of, unreadable, words
 from fhir_mappings.facts import Analyte, Bound, LabResult, Unknown, Vital, VitalSign
 from fhir_mappings.observations import day_of, holders, is_preliminary, is_said_absent, subject_of, value_of
 from fhir_mappings.quantities import Measured, measured, quantity_in_text
@@ -97,13 +97,12 @@ def _implausible(value: Decimal | None, concept: Concept, low: str, high: str) -
 def _upper_normal(holder: Mapping[str, Any], concept: Concept) -> tuple[Decimal | None, str]:
     """The upper limit of normal, converted by its own unit, and why a range that is there was refused."""
     ranges = [entry for entry in objects(holder.get("referenceRange")) if _is_normal_range(entry)]
-    found = [_upper_of(entry, concept.word("dimension")) for entry in ranges]
-    usable = {end.value for end in found if end is not None and end.value is not None}
-    refused = next((end.refused for end in found if end is not None and end.refused), "")
+    found = [end for entry in ranges if (end := _upper_of(entry, concept.word("dimension"))) is not None]
+    usable = {end.value for end in found if end.value is not None}
     if len(usable) > 1:
         return None, "it has several upper limits"
     if not usable:
-        return None, refused
+        return None, next((end.refused for end in found if end.refused), "")
     upper = usable.pop()
     implausible = _implausible(upper, concept, "range-lowest", "range-highest")
     return (None, implausible) if implausible else (upper, "")
@@ -123,8 +122,9 @@ _RANGE_TEXT: Final = re.compile(
 
 def _upper_of(entry: Mapping[str, Any], dimension: str) -> Measured | None:
     """The high end of one range; None for a range without a high end."""
-    if part(entry, "high") is not None:
-        return measured(part(entry, "high"), dimension)
+    high = entry.get("high")
+    if high is not None:
+        return measured(high, dimension)
     found = _RANGE_TEXT.match(words(entry.get("text")))
     if not found:
         return None

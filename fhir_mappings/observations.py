@@ -9,7 +9,7 @@ from fhir_mappings.chart import Resource
 from fhir_mappings.dates import first_when
 from fhir_mappings.elements import Clinic, code_of, objects, own_texts
 from fhir_mappings.facts import MaybeWhen
-from fhir_mappings.terminology import Concept, ValueSet, normalised, system_uri
+from fhir_mappings.terminology import Concept, ValueSet, normalised
 
 _DROPPED: Final = ("entered-in-error", "cancelled", "registered")
 
@@ -61,7 +61,7 @@ def known_code(concept: Any, known: ValueSet) -> Concept | None:
         for coding in objects(entry.get("coding")):
             code, system = coding.get("code"), coding.get("system")
             if isinstance(code, str) and isinstance(system, str):
-                found = known.coded(system_uri(system), code.strip())
+                found = known.coded(system, code)
                 if found is not None:
                     return found
     return None

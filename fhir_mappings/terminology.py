@@ -17,6 +17,7 @@ from importlib.resources import files
 from typing import Any, Final, TypeAlias
 
 _PROJECT: Final = "https://tarlatamab-cds.example.org"
+_LONGEST_CODING: Final = 300
 _TEXT: Final = f"{_PROJECT}/CodeSystem/text"
 UCUM: Final = "http://unitsofmeasure.org"
 _NDC: Final = "http://hl7.org/fhir/sid/ndc"
@@ -54,9 +55,9 @@ class Mention:
     end: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ValueSet:
-    """The concepts of one file, by code and by wording."""
+    """The concepts of one file, by code and by wording. Each is made once, and is equal to itself only."""
 
     name: str
     only: tuple[str, ...]
@@ -68,17 +69,7 @@ class ValueSet:
 
     def coded(self, system: str, code: str) -> Concept | None:
         """What a coding means here. Systems that list every code of a concept by its beginning match by prefix."""
-        for key in _keys(system, code):
-            if (found := self.codes.get((system, key))) is not None:
-                return found
-        return self._by_prefix(system, code) if self.prefixes else None
-
-    def _by_prefix(self, system: str, code: str) -> Concept | None:
-        for key in _keys(system, code):
-            for length in range(len(key), 0, -1):
-                if (found := self.prefixes.get((system, key[:length]))) is not None:
-                    return found
-        return None
+        return _coded(self, system, code) if len(system) + len(code) <= _LONGEST_CODING else None
 
     def knows(self, system: str) -> bool:
         """Whether this set holds codes of that system."""
@@ -109,6 +100,16 @@ class ValueSet:
     def meaning(self, name: str) -> tuple[Concept, ...]:
         """All concepts of one meaning, codes before terms."""
         return tuple(c for c in (*self.codes.values(), *self.terms.values()) if c.meaning == name)
+
+
+@lru_cache(maxsize=8192)
+def _coded(known: ValueSet, system: str, code: str) -> Concept | None:
+    """Kept, for the codes of a chart come again and again."""
+    uri = system_uri(system)
+    keys = _keys(uri, code.strip())
+    whole = (known.codes.get((uri, key)) for key in keys)
+    beginnings = (known.prefixes.get((uri, key[:n])) for key in keys for n in range(len(key), 0, -1))
+    return next((found for found in (*whole, *beginnings) if found is not None), None)
 
 
 _NOT_WORD: Final = re.compile(r"[^a-z0-9.]+")

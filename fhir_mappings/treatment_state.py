@@ -149,7 +149,7 @@ def read(chart: Chart, *, zone: ZoneInfo, at: datetime) -> TreatmentState:
 
 def _is_ours(resource: Any, clinic: Clinic, found: _Findings) -> bool:
     """Whether a resource is one, and this patient's; if not, it becomes an Unknown."""
-    if not isinstance(resource, Mapping) or not words(resource.get("resourceType")):
+    if not isinstance(resource, dict) or not words(resource.get("resourceType")):
         found.unknowns.append(Unknown(what="resource", why="it is no FHIR resource"))
         return False
     elsewhere = belongs_elsewhere(resource, clinic)

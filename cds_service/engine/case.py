@@ -11,10 +11,21 @@ from functools import cached_property
 from cds_service.engine.advice import Because, Expected, Finding, Line
 from cds_service.engine.course import Course, Position, days_at_least, days_at_most, lower_bound, on_day, position_of
 from cds_service.engine.episodes import Episode, State, episodes_of, is_not_ours, with_ice_grades
+from cds_service.engine.grading import result_day
 from cds_service.engine.history import DoseKind, GivenDose, History, read_history
 from cds_service.engine.words import NOT_KNOWN, clock_text, count_text, day_text, mg_text, ordinal_text
 from cds_service.knowledge.regimen import Regimen, Row
-from fhir_mappings.facts import Need, OrderedDose, Reading, Syndrome, ToxicityRecord, TreatmentState, When
+from fhir_mappings.facts import (
+    Analyte,
+    LabResult,
+    Need,
+    OrderedDose,
+    Reading,
+    Syndrome,
+    ToxicityRecord,
+    TreatmentState,
+    When,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +51,15 @@ class Call:
     @cached_property
     def course(self) -> Course:
         return Course(self.history.doses)
+
+    @cached_property
+    def results(self) -> Mapping[Analyte, tuple[LabResult, ...]]:
+        """The usable results of each analyte after the first exposure, oldest first; none without an exposure."""
+        found: dict[Analyte, list[LabResult]] = {}
+        for result in self.state.labs:
+            if result.value is not None and self.history.is_after_first(result.day):
+                found.setdefault(result.analyte, []).append(result)
+        return {analyte: tuple(sorted(own, key=result_day)) for analyte, own in found.items()}
 
     @cached_property
     def toxicities(self) -> tuple[ToxicityRecord, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Final
 
@@ -32,6 +32,7 @@ VITAL_UNITS: Final = {
     Vital.OXYGEN_FLOW: "L/min",
     Vital.OXYGEN_SATURATION: "%",
 }
+_NO_CLOCK: Final = datetime.min.replace(tzinfo=UTC)
 IN_MULTIPLES: Final = frozenset({Analyte.ALT, Analyte.AST, Analyte.BILIRUBIN})
 
 
@@ -65,13 +66,16 @@ def grading_row(result: LabResult, regimen: Regimen) -> Row | None:
 
     Source: CTCAE v5, knowledge 4.3.
     """
-    held = [row for row in regimen.table("lab_grades").rows if _holds(row, result)]
+    held = [row for row in _rows_about(result.analyte, regimen) if _holds(row, result)]
     return max(held, key=lambda row: row.integer("grade"), default=None)
 
 
+def _rows_about(analyte: Analyte, regimen: Regimen) -> list[Row]:
+    name = analyte.value
+    return [row for row in regimen.table("lab_grades").rows if row.text("analyte") == name]
+
+
 def _holds(row: Row, result: LabResult) -> bool:
-    if row.text("analyte") != result.analyte.value:
-        return False
     if row.has("below"):
         return is_below(result, row.number("below"))
     return is_above_normal(result, row.number("above_uln"))
@@ -79,8 +83,7 @@ def _holds(row: Row, result: LabResult) -> bool:
 
 def needs_range(result: LabResult, regimen: Regimen) -> bool:
     """Whether the grade of this result cannot be told for want of an upper normal."""
-    rows = [row for row in regimen.table("lab_grades").rows if row.text("analyte") == result.analyte.value]
-    return result.upper_normal is None and any(row.has("above_uln") for row in rows)
+    return result.upper_normal is None and any(row.has("above_uln") for row in _rows_about(result.analyte, regimen))
 
 
 def result_text(result: LabResult) -> str:
@@ -105,9 +108,10 @@ def result_day(result: LabResult) -> date:
     return result.day.latest if isinstance(result.day, When) else date.min
 
 
-def _newest_key(result: LabResult) -> tuple[date, str]:
+def _newest_key(result: LabResult) -> tuple[date, datetime]:
+    """Of one day, a result with a clock time is newer than one without."""
     instant = result.day.instant if isinstance(result.day, When) else None
-    return result_day(result), instant.isoformat() if instant is not None else ""
+    return result_day(result), instant if instant is not None else _NO_CLOCK
 
 
 def newest(results: Iterable[LabResult], analyte: Analyte) -> LabResult | None:

@@ -16,7 +16,7 @@ from typing import Final
 from cds_service.engine.advice import Because
 from cds_service.engine.words import clock_text, day_text, mg_text
 from cds_service.knowledge.regimen import Regimen
-from fhir_mappings.facts import Administration, OrderedDose, Reading, TreatmentState, Unknown, When
+from fhir_mappings.facts import Administration, MaybeWhen, OrderedDose, Reading, TreatmentState, Unknown, When
 
 NEVER_GIVEN: Final = frozenset({"not-done", "entered-in-error"})
 FINISHED: Final = frozenset({"completed", "in-progress"})
@@ -91,6 +91,15 @@ class History:
     @property
     def first(self) -> GivenDose | None:
         return self.doses[0] if self.doses else None
+
+    def is_after_first(self, day: MaybeWhen) -> bool:
+        """Whether something of this day came after the first exposure; what has no day did, if there was one."""
+        if self.first is None or not isinstance(day, When):
+            return self.first is not None
+        first = self.first.day
+        if day.instant is not None and first.instant is not None:
+            return day.instant > first.instant
+        return day.latest >= first.earliest
 
 
 def kind_of(mg: Decimal | None, regimen: Regimen) -> DoseKind:

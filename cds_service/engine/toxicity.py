@@ -215,21 +215,9 @@ def _about_records(case: Case, row: Row, records: Sequence[ToxicityRecord], *, c
 # --- laboratory ------------------------------------------------------------------------------------------------
 
 
-def _after_first_exposure(case: Case, result: LabResult) -> bool:
-    first = case.call.history.first
-    if first is None or not isinstance(result.day, When):
-        return first is not None
-    if result.day.instant is not None and first.day.instant is not None:
-        return result.day.instant > first.day.instant
-    return result.day.latest >= first.day.earliest
-
-
-def _results(case: Case, analyte: Analyte) -> list[LabResult]:
+def _results(case: Case, analyte: Analyte) -> tuple[LabResult, ...]:
     """Usable results of an analyte after the first exposure, oldest first."""
-    own = [
-        r for r in case.state.labs if r.analyte is analyte and r.value is not None and _after_first_exposure(case, r)
-    ]
-    return sorted(own, key=result_day)
+    return case.call.results.get(analyte, ())
 
 
 def _grading_rows(case: Case, results: Sequence[LabResult]) -> tuple[Row, ...]:
@@ -278,7 +266,7 @@ def laboratory_grade_recurrent(case: Case, row: Row) -> Finding | None:
     for seen in sorted(_graded_days(case, row), key=lambda seen: seen.on):
         if seen.grade >= row.integer("grade_from"):
             if first is not None and recovered:
-                because = (first.because, seen.because)
+                because = (_because_of(first), _because_of(seen))
                 found = f"On record: {listed(b.shows for b in because)}."
                 return case.found(row, because=because, onset=seen.on.isoformat(), found=found)
             first, recovered = first or seen, False
@@ -293,21 +281,26 @@ class _Graded:
 
     on: date
     grade: int
-    because: Because
+    source: LabResult | ToxicityRecord
+
+
+def _because_of(seen: _Graded) -> Because:
+    source = seen.source
+    return _result_because(source) if isinstance(source, LabResult) else shows([source])[0]
 
 
 def _graded_days(case: Case, row: Row) -> list[_Graded]:
     seen = [
-        _Graded(on=result_day(result), grade=grade_of(result, case.regimen), because=_result_because(result))
+        _Graded(on=result_day(result), grade=grade_of(result, case.regimen), source=result)
         for analyte in _analytes(row)
         for result in _results(case, analyte)
     ]
     for record in _records_since_first(case, row):
         grade = grade_value(record)
         if grade is not None and record.confirmed and isinstance(record.onset, When):
-            seen.append(_Graded(on=record.onset.latest, grade=grade, because=shows([record])[0]))
+            seen.append(_Graded(on=record.onset.latest, grade=grade, source=record))
             if record.course is Course.RESOLVED and isinstance(record.end, When):
-                seen.append(_Graded(on=record.end.latest, grade=0, because=shows([record])[0]))
+                seen.append(_Graded(on=record.end.latest, grade=0, source=record))
     return seen
 
 
