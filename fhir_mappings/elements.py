@@ -118,7 +118,7 @@ def identifiers(resource: Resource) -> frozenset[str]:
 
 # --- references -------------------------------------------------------------------------------------------------------
 
-_RELATIVE: Final = re.compile(r"(?:^|/)([A-Z][A-Za-z]{2,63})/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]*)?/?$")
+_RELATIVE: Final = re.compile(r"(?:^|/)([A-Z][A-Za-z]{2,63})/([A-Za-z0-9._-]{1,128})(?:/_history/[^/]*)?/?$")
 
 
 def reference(value: Any) -> str:

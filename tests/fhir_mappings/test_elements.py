@@ -98,6 +98,8 @@ def test_codes_come_plain_or_as_concepts(value: Any, expected: str) -> None:
         ({"reference": "https://ehr.example/fhir/Patient/p1"}, "Patient/p1"),
         ({"reference": "https://ehr.example/fhir/Patient/p1/_history/3"}, "Patient/p1"),
         ("Patient/p1", "Patient/p1"),
+        (f"https://ehr.example/Patient/e_{'x' * 126}", f"Patient/e_{'x' * 126}"),
+        (f"Patient/e_{'x' * 127}", ""),
         ([{"reference": "Patient/p1"}], "Patient/p1"),
         ({"reference": "#m1"}, "#m1"),
         ({"reference": "urn:uuid:1"}, "urn:uuid:1"),

@@ -50,3 +50,17 @@ def test_vignette(case: Case) -> None:
 
     if found:
         pytest.fail(complaint(case, cards, found), pytrace=False)
+
+
+@pytest.mark.parametrize("identity", ["e-4711", f"eM5_{'x.' * 62}", "Zz_9"])
+def test_an_id_as_long_as_those_of_ehrs_in_absolute_references_gives_the_same_cards(identity: str) -> None:
+    case = next(case for case in CASES if case.id == "V19")
+    text = json.dumps(case.request())
+    renamed = text.replace(f'"{case.patient_id}"', f'"{identity}"')
+    renamed = renamed.replace(f"Patient/{case.patient_id}", f"https://ehr.example/fhir/Patient/{identity}")
+
+    client = application(case.now.isoformat(), case.timezone, case.sources).test_client()
+    reply = client.post(f"/cds-services/{case.service}", data=renamed, content_type="application/json")
+
+    assert identity in renamed
+    assert not differences(case, reply.get_json()["cards"])
