@@ -4,15 +4,7 @@ The application is loaded before the workers are forked, so that they share its 
 gunicorn itself with code 2, rather than one worker after the other.
 """
 
-import gc
-from typing import Any
-
 preload_app = True
 worker_class = "gthread"
 threads = 4
 timeout = 60
-
-
-def post_worker_init(_worker: Any) -> None:
-    """Leave the loaded application out of every later garbage collection; the benchmark does the same."""
-    gc.freeze()
