@@ -36,6 +36,8 @@ PREFETCH_KEYS: Final = (
     "allergies",
     "clinicalObservations",
 )
+READING_KEYS: Final = frozenset({*PREFETCH_KEYS, "encounter", "draftOrders"})
+"""What can fail: the prefetch, an Encounter that nobody asked for, the draft orders of the call."""
 FILE_KEYS: Final = frozenset({"id", "question", "source", "note", "today", "sources", "given", "when", "then", "cases"})
 CASE_KEYS: Final = FILE_KEYS - {"id", "question", "source", "cases"} | {"case", "says", "open"}
 GIVEN_KEYS: Final = frozenset(
@@ -75,6 +77,7 @@ ORDER_KEYS: Final = frozenset(
         "id",
         "drug",
         "authored",
+        "patient",
     }
 )
 
@@ -166,7 +169,9 @@ class Case:
 
     def request(self, *, prefetch: bool = True, fhir_server: str = "") -> dict[str, Any]:
         """The body of the hook's call, with all prefetch keys or with none."""
-        entries = [{"resource": draft} for draft in self.drafts()]
+        entries: list[dict[str, Any]] = [{"resource": draft} for draft in self.drafts()]
+        if "draftOrders" in self.given.get("reading", {}):
+            entries.append(broken_entry(len(entries)))
         context: dict[str, Any] = {
             "userId": "Practitioner/prescriber",
             "patientId": self.patient_id,
@@ -321,7 +326,10 @@ def prefetched(case: Case) -> dict[str, Any]:
     """
     resources = case.resources()
     reading = case.given.get("reading", {})
-    known(reading, frozenset(PREFETCH_KEYS), f"{case.id} reading")
+    known(reading, READING_KEYS, f"{case.id} reading")
+    if any(reading.get(key, "broken") != "broken" for key in READING_KEYS.difference(PREFETCH_KEYS)):
+        raise VignetteError(f"{case.id} reading: encounter and draftOrders can only be broken")
+    reading = {key: how for key, how in reading.items() if key != "draftOrders"}
     if "observations" in reading:
         reading = {"clinicalObservations": reading["observations"], **reading}
     prefetch: dict[str, Any] = {"patient": resources[0]}
@@ -336,8 +344,11 @@ def prefetched(case: Case) -> dict[str, Any]:
             prefetch[key]["link"] = [{"relation": "next", "url": "https://ehr.example/fhir/page/2"}]
         elif how == "null":
             prefetch[key] = None
+        elif how == "broken":
+            bundle = prefetch.setdefault(key, searchset([]))
+            bundle["entry"] = [*bundle.get("entry", []), broken_entry(len(bundle.get("entry", [])))]
         else:
-            raise VignetteError(f"{case.id}: reading {how!r}; one of absent, failed, partial, null")
+            raise VignetteError(f"{case.id}: reading {how!r}; one of absent, failed, partial, null, broken")
     return prefetch
 
 
@@ -368,6 +379,11 @@ def searchset(resources: Sequence[Resource]) -> Resource:
             for found in resources
         ]
     return bundle
+
+
+def broken_entry(place: int) -> dict[str, Any]:
+    """An entry of a Bundle that holds no resource."""
+    return {"fullUrl": f"urn:uuid:{uuid.uuid5(NAMESPACE, str(place))}"}
 
 
 def outcome(code: str, text: str) -> Resource:

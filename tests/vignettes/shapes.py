@@ -146,7 +146,7 @@ def order(clock: Clock, patient: str, identity: str, said: dict[str, Any]) -> Re
         "status": said.get("status", "draft"),
         "intent": "order",
         "medicationCodeableConcept": concept("Carboplatin AUC 5") if said.get("drug") == "other" else drug(""),
-        "subject": subject(patient),
+        "subject": subject(said.get("patient", patient)),
         "authoredOn": clock.moment(said.get("authored", "0")),
         "dosageInstruction": [dosage(clock, part, place + 1) for place, part in enumerate(parts)],
     }
@@ -462,6 +462,8 @@ NAMED_PROCEDURES: Final[dict[str, Resource]] = {
     "delivery": concept("Vaginal delivery"),
     "CAR-T": concept("CAR-T cell infusion (axicabtagene ciloleucel)"),
     "claim": concept("Injection, tarlatamab-dlle, 1 mg", (HCPCS, "J9026")),
+    "oxygen by face mask": concept("Oxygen therapy by face mask"),
+    "CPAP": concept("Continuous positive airway pressure (CPAP)"),
 }
 
 
@@ -480,12 +482,27 @@ def finding(clock: Clock, patient: str, identity: str, said: str) -> Resource:
     return measured(clock, patient, identity, what, day)
 
 
+def component(text: str, loinc: str, amount: str) -> Resource:
+    """One value of a panel, as US Core sends blood pressure and the oxygen given during pulse oximetry."""
+    return {"code": concept(text, (LOINC, loinc)), "valueQuantity": quantity(amount)}
+
+
 def measured(clock: Clock, patient: str, identity: str, what: str, day: str) -> Resource:
     category, code = "exam", concept(what)
     value: Resource
     if temperature := re.fullmatch(r"temperature (.+)", what):
         category, code = "vital-signs", concept("Body temperature", (LOINC, "8310-5"))
         value = {"valueQuantity": quantity(temperature[1])}
+    elif pressure := re.fullmatch(r"blood pressure (\d+)/(\d+)", what):
+        category, code = "vital-signs", concept("Blood pressure panel", (LOINC, "85354-9"))
+        ends = [("Systolic blood pressure", "8480-6"), ("Diastolic blood pressure", "8462-4")]
+        amounts = [f"{pressure[1]} mm[Hg]", f"{pressure[2]} mm[Hg]"]
+        value = {"component": [component(*end, amount) for end, amount in zip(ends, amounts, strict=True)]}
+    elif oxygen := re.fullmatch(r"SpO2 (\d+) % with oxygen ([\d.]+) L/min", what):
+        category = "vital-signs"
+        code = concept("Oxygen saturation by pulse oximetry", (LOINC, "59408-5"), (LOINC, "2708-6"))
+        flow = component("Inhaled oxygen flow rate", "3151-8", f"{oxygen[2]} L/min")
+        value = {"valueQuantity": quantity(f"{oxygen[1]} %"), "component": [flow]}
     elif score := re.fullmatch(r"ICE (\d+)", what):
         code, value = concept("ICE score"), {"valueInteger": int(score[1])}
     elif grade := re.fullmatch(r"(CRS|ICANS) grade (\d) observed", what):
