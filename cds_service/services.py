@@ -7,19 +7,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from cds_service import cards, wire
 from cds_service.bundles import resource_of
 from cds_service.engine.rulebook import Rulebook
 from cds_service.fhir_client import FhirClient
+from cds_service.knowledge import sign_off
+from cds_service.knowledge.regimen import Regimen
 from cds_service.patient_record import DRAFT, gather
 from cds_service.prefetch import PREFETCH, templates_by_key
 from fhir_mappings import treatment_state
 from fhir_mappings.chart import Chart, Resource
 from fhir_mappings.elements import reference_of, words
-from fhir_mappings.facts import Unknown
+from fhir_mappings.facts import TreatmentState, Unknown
 from fhir_mappings.medications import Recognition, recognise
 
 MEDICATION_ORDERS: Final = frozenset({"MedicationRequest", "MedicationOrder"})
@@ -43,6 +45,25 @@ class Offer:
 
     entry: wire.Service
     answer: Callable[[wire.HookRequest], Answer]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knowledge:
+    """The rules in force as people and as programs read them, and what the log says of them at the start."""
+
+    markdown: str
+    data: Mapping[str, Any]
+
+    @property
+    def start_line(self) -> Mapping[str, Any]:
+        """`acceptedBy` is there where somebody answers for rows that nobody has reviewed."""
+        named = ("version", "sources", "unreviewed", "acceptedBy")
+        return {"event": "start", **{name: self.data[name] for name in named if name in self.data}}
+
+
+def knowledge_of(regimen: Regimen, accepted_by: str) -> Knowledge:
+    """The knowledge page's content."""
+    return Knowledge(markdown=sign_off.as_markdown(regimen, accepted_by), data=sign_off.as_data(regimen, accepted_by))
 
 
 NOTHING_TO_SAY: Final = Answer(response=wire.CdsResponse(cards=()))
@@ -69,10 +90,7 @@ class OrderReview:
         if not may_order_the_drug(call, details_may_be_missing=details_may_be_missing):
             return NOTHING_TO_SAY
         at = self.clock().astimezone(self.zone)
-        chart = self._chart(call)
-        if not details_may_be_missing:
-            chart = with_nameless_drafts(chart)
-        state = treatment_state.read(chart, zone=self.zone, at=at)
+        state = self.facts(call, at=at, details_may_be_missing=details_may_be_missing)
         assessment = self.rulebook.assess(
             state,
             at=at,
@@ -85,6 +103,16 @@ class OrderReview:
             rows=assessment.fired,
             unknowns=kinds_of(state.unknowns),
         )
+
+    def facts(self, call: wire.HookRequest, *, at: datetime, details_may_be_missing: bool) -> TreatmentState:
+        """What the rules are asked about: the draft orders and the patient's record, read at `at`.
+
+        Raises: NothingReadable where none of the needed data can be had.
+        """
+        chart = self._chart(call)
+        if not details_may_be_missing:
+            chart = with_nameless_drafts(chart)
+        return treatment_state.read(chart, zone=self.zone, at=at)
 
     def _chart(self, call: wire.HookRequest) -> Chart:
         """Raises: NothingReadable where none of the needed data can be had."""

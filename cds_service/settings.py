@@ -35,6 +35,7 @@ TAKES: Final[Mapping[str, str]] = {
     "CDS_TIMEZONE": "an IANA time zone, such as Europe/Vienna",
     "CDS_SOURCES": "seed+label or seed",
     "CDS_KNOWLEDGE": "the path of a readable knowledge file",
+    "CDS_ACCEPT_UNREVIEWED": "the name of the person who answers for rows that nobody has reviewed",
     "CDS_FHIR_BUDGET_MS": "a whole number of milliseconds from 1 to 60000",
     "CDS_MAX_BODY_BYTES": "a whole number of bytes from 1024 to 1073741824",
     "CDS_NOW": "a moment with its offset as in RFC 3339, such as 2026-01-20T09:00:00+01:00",
@@ -84,6 +85,10 @@ class Settings(BaseModel):
     timezone: Annotated[ZoneInfo, BeforeValidator(_zone), Field(alias="CDS_TIMEZONE")] = ZoneInfo("UTC")
     sources: Annotated[Sources, Field(alias="CDS_SOURCES")] = Sources.SEED_AND_LABEL
     knowledge: Annotated[Annotated[Path, AfterValidator(_readable)] | None, Field(alias="CDS_KNOWLEDGE")] = None
+    accept_unreviewed: Annotated[
+        Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] | None,
+        Field(alias="CDS_ACCEPT_UNREVIEWED"),
+    ] = None
     fhir_budget_ms: Annotated[int, Field(alias="CDS_FHIR_BUDGET_MS", ge=1, le=60_000)] = 1_500
     max_body_bytes: Annotated[int, Field(alias="CDS_MAX_BODY_BYTES", ge=1_024, le=1_073_741_824)] = 10 * 1024 * 1024
     now: Annotated[Annotated[datetime, BeforeValidator(_moment)] | None, Field(alias="CDS_NOW")] = None

@@ -20,6 +20,7 @@ from cds_service import services, wire
 from cds_service.errors import NothingReadable, RequestError
 
 JSON: Final = "application/json"
+MARKDOWN: Final = "text/markdown"
 CORS: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
@@ -37,7 +38,7 @@ PLAIN_WORDS: Final[Mapping[int, str]] = {
 log: Final = logging.getLogger("cds_service")
 
 
-def create_web(offers: tuple[services.Offer, ...], *, max_body_bytes: int) -> Flask:
+def create_web(offers: tuple[services.Offer, ...], *, knowledge: services.Knowledge, max_body_bytes: int) -> Flask:
     """The WSGI application that answers for `offers`, open to every origin (demo mode)."""
     web = Flask("cds_service", static_folder=None)
     web.config["MAX_CONTENT_LENGTH"] = max_body_bytes
@@ -56,6 +57,12 @@ def create_web(offers: tuple[services.Offer, ...], *, max_body_bytes: int) -> Fl
         if service_id not in by_id:
             raise NotFound
         return answer_call(by_id[service_id])
+
+    @web.get("/knowledge")
+    def rules() -> Response:
+        if request.accept_mimetypes.best_match([MARKDOWN, JSON]) == JSON:
+            return Response(msgspec.json.encode(knowledge.data), mimetype=JSON)
+        return Response(knowledge.markdown, mimetype=MARKDOWN)
 
     @web.get("/health/live")
     @web.get("/health/ready")

@@ -55,7 +55,8 @@ def test_once_it_listens_it_says_where_in_one_line_and_answers_there() -> None:
         process.terminate()
         out, err = process.communicate(timeout=10)
     assert out == ""
-    (line,) = err.strip().splitlines()
+    started, line = err.strip().splitlines()
+    assert json.loads(started)["event"] == "start"
     assert json.loads(line)["status"] == 200
 
 

@@ -1,6 +1,7 @@
 """The factory that production servers call, in this process."""
 
 import gc
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 import app
+from cds_service.errors import SettingError
+from cds_service.settings import Settings, read_settings
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +58,33 @@ def test_a_wrong_or_unknown_setting_ends_the_process_with_code_2(
     assert ended.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(name)
+
+
+def test_the_log_names_who_answers_for_rows_that_nobody_has_reviewed(
+    environment: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    environment.setenv("CDS_ACCEPT_UNREVIEWED", "The head of pharmacy")
+    with caplog.at_level(logging.INFO, logger="cds_service"):
+        logging.getLogger("cds_service").addHandler(caplog.handler)
+        application = app.create_app()
+        logging.getLogger("cds_service").removeHandler(caplog.handler)
+    line = json.loads(caplog.messages[0])
+    assert (line["event"], line["acceptedBy"]) == ("start", "The head of pharmacy")
+    assert line["unreviewed"] > 0
+    page = application.test_client().get("/knowledge").get_data(as_text=True)
+    assert "The head of pharmacy answers for them." in page
+
+
+def in_production(**settings: str) -> Settings:
+    """Settings of a mode that no environment can ask for yet."""
+    return read_settings(settings).model_copy(update={"mode": "production"})
+
+
+def test_outside_a_demonstration_unreviewed_rows_do_not_speak_unless_somebody_answers_for_them() -> None:
+    with pytest.raises(SettingError, match=r"^CDS_ACCEPT_UNREVIEWED is not set: \d+ of \d+ rows in force are not "):
+        app.build(in_production())
+    app.build(in_production(CDS_ACCEPT_UNREVIEWED="The head of pharmacy"))
+
+
+def test_a_demonstration_needs_nobody_to_answer_for_it() -> None:
+    app.build(read_settings({}))

@@ -20,6 +20,7 @@ def test_an_empty_environment_gives_the_defaults_of_the_contract() -> None:
     assert settings.timezone == ZoneInfo("UTC")
     assert settings.sources is Sources.SEED_AND_LABEL
     assert settings.knowledge is None
+    assert settings.accept_unreviewed is None
     assert settings.fhir_budget_ms == 1500
     assert settings.max_body_bytes == 10_485_760
     assert settings.now is None
@@ -36,6 +37,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
             "CDS_TIMEZONE": "Europe/Vienna",
             "CDS_SOURCES": "seed",
             "CDS_KNOWLEDGE": str(knowledge),
+            "CDS_ACCEPT_UNREVIEWED": " The head of pharmacy ",
             "CDS_FHIR_BUDGET_MS": "800",
             "CDS_MAX_BODY_BYTES": "2048",
             "CDS_NOW": "2026-01-20T09:00:00Z",
@@ -47,6 +49,7 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
     assert settings.timezone == ZoneInfo("Europe/Vienna")
     assert settings.sources is Sources.SEED
     assert settings.knowledge == knowledge
+    assert settings.accept_unreviewed == "The head of pharmacy"
     assert settings.fhir_budget_ms == 800
     assert settings.max_body_bytes == 2048
     assert settings.now == datetime(2026, 1, 20, 9, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from flask import Flask
@@ -12,11 +12,14 @@ from werkzeug.test import TestResponse
 
 from cds_service import wire
 from cds_service.errors import NothingReadable
-from cds_service.services import Answer, Offer
+from cds_service.services import Answer, Knowledge, Offer
 from cds_service.web import create_web
 
 SIGN = "/cds-services/tarlatamab-order-sign"
 PATIENT = "marker-patient-7"
+
+
+KNOWLEDGE: Final = Knowledge(markdown="# The rules", data={"version": "v1", "sources": "seed", "unreviewed": 3})
 
 
 def entry(hook: str) -> wire.Service:
@@ -29,7 +32,7 @@ def no_cards(call: wire.HookRequest) -> Answer:
 
 def web_that(answer: Callable[[wire.HookRequest], Answer]) -> Flask:
     offers = (Offer(entry=entry("order-sign"), answer=answer), Offer(entry=entry("order-select"), answer=answer))
-    return create_web(offers, max_body_bytes=20_000)
+    return create_web(offers, knowledge=KNOWLEDGE, max_body_bytes=20_000)
 
 
 @pytest.fixture
@@ -221,7 +224,6 @@ def test_a_body_that_is_no_strict_json_object_gets_400(client: FlaskClient, body
         "/cds-services/unknown",
         "/",
         "/metrics",
-        "/knowledge",
         f"{SIGN}/feedback",
         "/cds-services/tarlatamab-patient-view",
     ],
@@ -387,3 +389,19 @@ def test_errors_carry_the_cors_headers_too(client: FlaskClient) -> None:
     ]
     assert [answer.status_code for answer in answers] == [404, 405, 400, 415, 413]
     assert {answer.headers["Access-Control-Allow-Origin"] for answer in answers} == {"*"}
+
+
+# --- the knowledge --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("accept", ["text/markdown", "*/*", "text/html, */*;q=0.8", ""])
+def test_the_rules_are_given_to_people_as_markdown(client: FlaskClient, accept: str) -> None:
+    answer = client.get("/knowledge", headers={"Accept": accept})
+    assert (answer.status_code, answer.mimetype, answer.get_data(as_text=True)) == (200, "text/markdown", "# The rules")
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/json, text/markdown;q=0.5"])
+def test_the_rules_are_given_to_programs_as_json(client: FlaskClient, accept: str) -> None:
+    answer = client.get("/knowledge", headers={"Accept": accept})
+    assert (answer.mimetype, answer.get_json()["version"]) == ("application/json", "v1")
