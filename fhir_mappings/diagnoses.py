@@ -38,6 +38,7 @@ _ORGANS: Final = {
     "child-pugh": OrganFinding.CHILD_PUGH_B_OR_C,
     "other-cause": OrganFinding.OTHER_LIVER_CAUSE,
 }
+_LONGEST_NAME: Final = 120
 _EXCUSING: Final = "other-cause"
 
 
@@ -54,10 +55,11 @@ def organ_records(condition: Resource, clinic: Clinic) -> tuple[OrganRecord, ...
     found |= {s.concept.meaning for s in affirmed(texts, cautious)}
     if held.is_confirmed:
         found |= {s.concept.meaning for s in affirmed(own_texts(concept), value_set("organs", _EXCUSING))}
+    name = next(iter(all_texts(concept)), "")[:_LONGEST_NAME]
     return tuple(
-        OrganRecord(reference=reference_of(condition), finding=finding, day=recorded_day(condition, clinic))
-        for name, finding in _ORGANS.items()
-        if name in found
+        OrganRecord(reference=reference_of(condition), finding=finding, day=recorded_day(condition, clinic), name=name)
+        for meaning, finding in _ORGANS.items()
+        if meaning in found
     )
 
 

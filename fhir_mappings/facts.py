@@ -407,11 +407,12 @@ class OrganFinding(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class OrganRecord:
-    """An organ condition that holds now (not refuted, not resolved)."""
+    """An organ condition that holds now (not refuted, not resolved). `name`: what the record calls it."""
 
     reference: str
     finding: OrganFinding
     day: MaybeWhen
+    name: str = ""
 
 
 class CancerFinding(Enum):

@@ -11,7 +11,7 @@ from typing import Final
 from cds_service.engine.advice import Because, Finding, Line
 from cds_service.engine.case import Case, dose_after, has_resolved_from
 from cds_service.engine.course import due_after, limit_day, schedule_row
-from cds_service.engine.episodes import Episode
+from cds_service.engine.episodes import Episode, ice_rows
 from cds_service.engine.grading import age_days, graded_text, newest, refusals
 from cds_service.engine.history import DoseKind, GivenDose
 from cds_service.engine.step_up import onset_text
@@ -111,12 +111,18 @@ def monitoring(case: Case, resume: Sequence[Finding], *, fits: bool) -> tuple[Fi
     slots = case.slots | {"hours": str(longest)}
     because = case.last_dose_because() + longest.because
     lines = _toxicity_observation_lines(case) + _early_line(case, fits=fits) + ordinary_lines(case)
+    graded_by = _ice_rows(case)
     if resume:
         lead = resume[0]
-        return Finding(
-            row=lead.row, slots=dict(lead.slots) | slots, because=because + lead.because, lines=lines
-        ), "summary"
-    return Finding(row=row, slots=slots, because=because, lines=lines), "summary" if fits else "beside"
+        told = dict(lead.slots) | slots
+        return Finding(row=lead.row, slots=told, because=because + lead.because, lines=lines, rows=graded_by), "summary"
+    return Finding(row=row, slots=slots, because=because, lines=lines, rows=graded_by), "summary" if fits else "beside"
+
+
+def _ice_rows(case: Case) -> tuple[Row, ...]:
+    """The rows that grade the ICE scores told in the lines."""
+    episodes = case.call.episodes(Syndrome.NEUROTOXICITY.value)
+    return ice_rows((record for e in episodes for record in (*e.records, *e.closings)), case.regimen)
 
 
 def _early_line(case: Case, *, fits: bool) -> tuple[Line, ...]:
@@ -183,7 +189,7 @@ def _toxicity_lines(case: Case) -> list[Line]:
     lines: list[Line] = []
     episodes = [*case.call.episodes(Syndrome.CRS.value), *case.call.episodes(Syndrome.NEUROTOXICITY.value)]
     if episodes:
-        said = listed(record_text(record) for episode in episodes for record in episode.records)
+        said = listed(record_text(record) for episode in episodes for record in (*episode.records, *episode.closings))
         lines.append(case.line("earlier toxicity", what=said))
         lines += _restart_done_lines(case, episodes)
     elif case.call.was_read(*TOXICITY_READ):
@@ -308,14 +314,18 @@ def _needs_premedication(case: Case, row: Row) -> bool:
     return any(case.position.number in r.range("dose_number") for r in step_up) or case.severe_crs is not None
 
 
+def _is_ordered(case: Case, row: Row, kind: CompanionKind) -> bool:
+    """Whether what the row asks for is there for this dose, in one order or, of saline, in several bags."""
+    enough = any(_is_enough(c, row) for c in _companions(case, kind) if _serves(c, case))
+    return enough or (kind is CompanionKind.SALINE and _litres_together(case, row))
+
+
 def _missing(case: Case, row: Row, kind: CompanionKind) -> Finding | None:
     if case.call.details_may_be_missing or not _needs_premedication(case, row):
         return None
+    if _is_ordered(case, row, kind) or not case.call.was_read(*ORDERS_READ):
+        return None
     serving = [companion for companion in _companions(case, kind) if _serves(companion, case)]
-    if any(_is_enough(c, row) for c in serving) or (kind is CompanionKind.SALINE and _litres_together(case, row)):
-        return None
-    if not case.call.was_read(*ORDERS_READ):
-        return None
     other_day = [companion for companion in _companions(case, kind) if companion not in serving]
     found = [_companion_text(c) for c in (*serving, *other_day)]
     what = f"Found instead: {listed(found)}." if found else "None is among the drafts or active orders."
@@ -331,30 +341,35 @@ def _companion_text(companion: Companion) -> str:
 
 def steroid_missing(case: Case, row: Row) -> Finding | None:
     """Is the steroid before the infusion missing, too little or for another day?"""
-    return _missing(case, row, CompanionKind.STEROID)
+    return _missing(case, row, KINDS[STEROID_MISSING])
 
 
 def saline_missing(case: Case, row: Row) -> Finding | None:
     """Is the saline after the infusion missing, too little or for another day?"""
-    return _missing(case, row, CompanionKind.SALINE)
+    return _missing(case, row, KINDS[SALINE_MISSING])
 
 
+STEROID_MISSING: Final = "steroid missing"
+SALINE_MISSING: Final = "saline missing"
+KINDS: Final = {STEROID_MISSING: CompanionKind.STEROID, SALINE_MISSING: CompanionKind.SALINE}
 PREMEDICATION_QUESTIONS: Final[Mapping[str, Question]] = {
-    "steroid missing": steroid_missing,
-    "saline missing": saline_missing,
+    STEROID_MISSING: steroid_missing,
+    SALINE_MISSING: saline_missing,
 }
 
 
 def _premedication_lines(case: Case) -> list[Line]:
-    rows = case.regimen.table("premedication").rows
-    if not any(_needs_premedication(case, row) for row in rows):
+    rows = [row for row in case.regimen.table("premedication").rows if _needs_premedication(case, row)]
+    if not rows:
         return [case.line("premedication of later doses")] if case.has_line("premedication of later doses") else []
-    if not case.call.was_read(*ORDERS_READ) and not case.call.details_may_be_missing:
-        return [case.line("premedication not readable")]
     serving = [c for c in case.state.companions if _serves(c, case)]
-    if serving:
-        return [case.line("premedication found", what=listed(_companion_text(c) for c in serving))]
-    return [Line(row=row, slots=case.slots) for row in rows] if case.call.details_may_be_missing else []
+    found = [case.line("premedication found", what=listed(_companion_text(c) for c in serving))] if serving else []
+    if case.call.details_may_be_missing:
+        return found or [Line(row=row, slots=case.slots) for row in rows]
+    is_there = all(_is_ordered(case, row, KINDS[row.text("question")]) for row in rows)
+    if is_there or case.call.was_read(*ORDERS_READ):
+        return found
+    return [*found, case.line("premedication not readable")]
 
 
 # --- administration --------------------------------------------------------------------------------------------

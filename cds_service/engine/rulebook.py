@@ -272,8 +272,10 @@ def _care(case: Case, doses: Sequence[Advice], log: _Log) -> list[Advice]:
         return cards
     finding, sentence = watched
     log.fired[finding.row.id] = None
-    lines = finding.lines + populations.population_lines(case)
-    advice = _to_advice(case, replace(finding, lines=lines))
+    signs = toxicity.worse_than_recorded(case)
+    because = finding.because + tuple(b for _, more in signs for b in more)
+    lines = finding.lines + tuple(line for line, _ in signs) + populations.population_lines(case)
+    advice = _to_advice(case, replace(finding, lines=lines, because=because))
     position = case.position
     applied = [] if position is None else [position.row, *([position.delay] if position.delay is not None else [])]
     return [replace(advice, sentence=sentence, rows=(*applied, *advice.rows)), *cards]

@@ -85,13 +85,13 @@ def early_in_step_up(case: Case, row: Row) -> Finding | None:
 
 
 def early_for_a_restart(case: Case, row: Row) -> Finding | None:
-    """Step 4: too early in two-weekly treatment, and then a restart is due that is not what is ordered?"""
-    return _early(case, row) if _is_early(case) and _in_treatment(case) and _misses_a_restart(case) else None
+    """Step 4: too early in two-weekly treatment, and then a restart is due?"""
+    return _early(case, row) if _is_early(case) and _in_treatment(case) and _restarts(case) else None
 
 
 def early_in_treatment(case: Case, row: Row) -> Finding | None:
     """Step 4: less than the interval since the last exposure during two-weekly treatment?"""
-    return _early(case, row) if _is_early(case) and _in_treatment(case) and not _misses_a_restart(case) else None
+    return _early(case, row) if _is_early(case) and _in_treatment(case) and not _restarts(case) else None
 
 
 def _in_treatment(case: Case) -> bool:
@@ -100,8 +100,10 @@ def _in_treatment(case: Case) -> bool:
     return bool(case.course.completed) and case.course.treatment_doses in treatment.range("treatment_doses")
 
 
-def _misses_a_restart(case: Case) -> bool:
-    return case.position is not None and case.position.is_restart and not case.step_ordered
+def _restarts(case: Case) -> bool:
+    """Whether what is due after the wait is the step dose again."""
+    due = case.after_waiting
+    return due is not None and due.is_restart
 
 
 def nothing_completed(case: Case, row: Row) -> Finding | None:

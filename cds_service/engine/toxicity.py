@@ -9,7 +9,7 @@ from typing import Final
 
 from cds_service.engine.advice import Because, Finding, Line
 from cds_service.engine.case import Case, dose_after, position_slots
-from cds_service.engine.course import months_after
+from cds_service.engine.course import months_after, on_day
 from cds_service.engine.episodes import Episode, State, grade_value, ice_rows, is_lower_bound
 from cds_service.engine.grading import (
     CrsHint,
@@ -43,7 +43,7 @@ def _graded(case: Case, row: Row) -> list[Episode]:
 def _about_episode(case: Case, row: Row, episodes: Sequence[Episode], *, confirmed: bool = True) -> Finding:
     """The row holds because of these episodes; the last one is named."""
     named = episodes[-1]
-    records = [record for episode in episodes for record in episode.records]
+    records = [record for episode in episodes for record in (*episode.records, *episode.closings)]
     return case.found(
         row,
         because=shows(records),
@@ -322,7 +322,9 @@ def _with_other_causes(case: Case, finding: Finding) -> Finding:
     causes = [organ for organ in case.state.organs if organ.finding is OrganFinding.OTHER_LIVER_CAUSE]
     if not causes:
         return finding
-    because = tuple(Because(reference=c.reference, shows=f"{c.finding.value}, {day_text(c.day)}") for c in causes)
+    because = tuple(
+        Because(reference=c.reference, shows=f"{c.name or c.finding.value}, {day_text(c.day)}") for c in causes
+    )
     line = case.line("another cause of liver injury", what=listed(b.shows for b in because))
     return replace(finding, because=finding.because + because, lines=(*finding.lines, line))
 
@@ -436,10 +438,12 @@ def _later_day(case: Case) -> list[tuple[Line, tuple[Because, ...]]]:
 
 
 def _worse_signs(case: Case, episode: Episode) -> list[tuple[Line, tuple[Because, ...]]]:
-    if episode.syndrome is not Syndrome.CRS or episode.grade is None:
+    """Signs of a higher grade than the record of this episode has."""
+    if episode.syndrome is not Syndrome.CRS:
         return []
     hint = _hint(case)
-    if hint is None or hint.grade <= episode.grade or not case.has_line("vital signs worse than the grade"):
+    recorded = episode.grade or 0
+    if hint is None or hint.grade <= recorded or not case.has_line("vital signs worse than the grade"):
         return []
     what = listed(shown for _, shown in hint.findings)
     because = tuple(Because(reference=reference, shows=shown) for reference, shown in hint.findings)
@@ -504,23 +508,50 @@ def recorded_as_caused(case: Case, row: Row) -> Finding | None:
     return _about_records(case, row, records) if records else None
 
 
-def _hint(case: Case) -> CrsHint | None:
+def _hint(case: Case, since: When | None = None) -> CrsHint | None:
+    """What signs after `since` suggest, after the last exposure if not said."""
     last = case.call.course.last_exposure
+    if last is None:
+        return None
     hours = int(case.regimen.numbers["inferred_crs_hours"])
-    return crs_hint(case.state, case.regimen, last.day, case.call.at - timedelta(hours=hours)) if last else None
+    return crs_hint(case.state, case.regimen, since or last.day, case.call.at - timedelta(hours=hours))
+
+
+def worse_than_recorded(case: Case) -> list[tuple[Line, tuple[Because, ...]]]:
+    """Signs of a higher grade than that of a CRS which came after the last dose and is over."""
+    return [said for episode in _since_last_dose(case, Syndrome.CRS.value)[-1:] for said in _worse_signs(case, episode)]
+
+
+def _since_last_dose(case: Case, syndrome: str) -> list[Episode]:
+    last = case.call.course.last_exposure
+    return [
+        episode
+        for episode in case.call.episodes(syndrome)
+        if last is not None and (episode.latest_onset is None or episode.latest_onset.latest >= last.day.earliest)
+    ]
 
 
 def vital_signs_suggest(case: Case, row: Row) -> Finding | None:
-    """Do vital signs since the last dose suggest CRS where none is recorded since?"""
-    last, hint = case.call.course.last_exposure, _hint(case)
-    if last is None or hint is None:
+    """Do vital signs since the last dose suggest CRS that no record covers: none since then, or one that was over?"""
+    last = case.call.course.last_exposure
+    if last is None:
         return None
-    episodes = case.call.episodes(row.text("syndrome"))
-    if any(e.latest_onset is None or e.latest_onset.latest >= last.day.earliest for e in episodes):
+    covering = _since_last_dose(case, row.text("syndrome"))
+    ends = [episode.ended for episode in covering if episode.ended is not None]
+    if len(ends) < len(covering):
+        return None
+    since = _after(max(ends, key=lambda end: end.latest)) if ends else last.day
+    hint = _hint(case, since)
+    if hint is None:
         return None
     because = tuple(Because(reference=reference, shows=shown) for reference, shown in hint.findings)
-    found = f"Since {day_text(last.day)}: {listed(shown for _, shown in hint.findings)}."
+    found = f"Since {day_text(since)}: {listed(shown for _, shown in hint.findings)}."
     return case.found(row, because=because, rows=hint.rows, grade=str(hint.grade), found=found)
+
+
+def _after(end: When) -> When:
+    """From when on a sign is certainly later than this end."""
+    return end if end.instant is not None else on_day(end.latest + timedelta(days=1))
 
 
 def no_question_of_its_own(_case: Case, _row: Row) -> Finding | None:

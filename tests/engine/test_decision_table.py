@@ -479,14 +479,14 @@ def test_a_wait_while_a_restart_is_due_says_that_it_is_a_restart() -> None:
     assert answer.about(0) == ["dose/wait warning"]
     assert answer.rows("dose/wait") == ("WAIT-THEN-RESTART",)
     assert answer.card("dose/wait").summary == (
-        f"Wait, then restart at 1 mg: only 3 days since the last infusion; 1 mg not before {iso(4)}."
+        f"No 10 mg yet: only 3 days since the last infusion. A restart at 1 mg is due, not before {iso(4)}."
     )
     assert "A restart at 1 mg is due: 40 days since the last 10 mg dose" in answer.text("dose/wait")
 
 
-def test_a_wait_for_a_restart_that_is_ordered_is_an_ordinary_one() -> None:
+def test_a_wait_for_a_restart_that_is_ordered_too_early_says_so_too() -> None:
     answer = ask(order("1"), *course(3, -40), give(-3, "4", "stopped"))
-    assert answer.rows("dose/wait") == ("WAIT-TREATMENT",)
+    assert answer.rows("dose/wait") == ("WAIT-THEN-RESTART",)
     assert answer.expected("dose/wait") == ("1 mg", "C1D1", iso(4))
 
 
