@@ -28,12 +28,9 @@ from cds_service.fhir_failure import Failure
 from cds_service.ownership import Owner, owner
 from cds_service.prefetch import CLINICAL_OBSERVATIONS, PREFETCH, Template, is_patient_id
 from fhir_mappings.chart import Chart, Resource
-from fhir_mappings.elements import objects, part, reference_of, words
-from fhir_mappings.facts import Need, Reading, Unknown
+from fhir_mappings.elements import objects, part, reference, reference_of, words
+from fhir_mappings.facts import DRAFT, Need, Reading, Unknown
 from fhir_mappings.medications import medication_reference
-
-DRAFT: Final = "draft order"
-"""What an Unknown of `context.draftOrders` is called: the rules know it by this name."""
 
 NO_SERVER: Final = "it was not prefetched, and the call names no FHIR server"
 NO_PATIENT_ID: Final = "it was not prefetched, and the patient's id can stand in no query"
@@ -79,9 +76,36 @@ def gather(
         resources=tuple(record.resources.values()),
         medications=record.medications,
         needs=needs,
-        selections=None if selections is None else frozenset(selections),
+        selections=selected(selections, draft_orders or {}),
         unknowns=tuple(record.unknowns),
     )
+
+
+def selected(selections: Iterable[str] | None, bundle: Mapping[str, Any]) -> frozenset[str] | None:
+    """The drafts that are selected, as `Type/id`; None for all of them.
+
+    A selection may be a reference, an id or a `fullUrl`. One that is none of the Bundle's leaves open which is meant:
+    then all are.
+    """
+    if selections is None:
+        return None
+    named: dict[str, str] = {}
+    for number, entry in enumerate(entries(bundle), start=1):
+        resource = resource_of(entry)
+        if resource is not None:
+            full_url = full_url_of(entry)
+            draft = _named(resource, full_url, number)
+            names = (full_url, words(draft.get("id")), reference_of(draft))
+            named |= dict.fromkeys((name for name in names if name), reference_of(draft))
+    found = [named.get(one) or named.get(reference(one)) for one in selections]
+    known = frozenset(place for place in found if place is not None)
+    return known if len(known) == len(set(found)) else None
+
+
+def _named(draft: Resource, full_url: str, number: int) -> Resource:
+    """A draft with an id: its own, that of its `fullUrl`, or else its place in the Bundle, which no id looks like."""
+    draft = with_id(draft, full_url)
+    return draft if words(draft.get("id")) else {**draft, "id": f"#{number}"}
 
 
 def _require_something(needs: Mapping[str, Need]) -> None:
@@ -203,15 +227,17 @@ class _Record:
     def take_drafts(self, bundle: Mapping[str, Any]) -> tuple[Resource, ...]:
         """The draft orders of this patient; one that names no patient is this patient's, by its context."""
         drafts = []
-        for entry in entries(bundle):
+        for number, entry in enumerate(entries(bundle), start=1):
             resource = resource_of(entry)
             if resource is None:
                 self.unknowns.append(Unknown(what=DRAFT, why=NO_RESOURCE, reference=place_of(entry)))
                 continue
-            resource = with_id(resource, full_url_of(entry))
+            full_url = full_url_of(entry)
             if resource["resourceType"] == "Medication":
-                self._take_medication(resource, full_url_of(entry))
-            elif owner(resource, self.patient_id) is Owner.ANOTHER_PATIENT:
+                self._take_medication(with_id(resource, full_url), full_url)
+                continue
+            resource = _named(resource, full_url, number)
+            if owner(resource, self.patient_id) is Owner.ANOTHER_PATIENT:
                 self._leave_out(resource, DRAFT, ANOTHER_PATIENT, foreign=True)
             else:
                 drafts.append(resource)

@@ -16,12 +16,12 @@ from cds_service.engine.rulebook import Rulebook
 from cds_service.fhir_client import FhirClient
 from cds_service.knowledge import sign_off
 from cds_service.knowledge.regimen import Regimen
-from cds_service.patient_record import DRAFT, gather
+from cds_service.patient_record import gather
 from cds_service.prefetch import PREFETCH, templates_by_key
 from fhir_mappings import treatment_state
 from fhir_mappings.chart import Chart, Resource
 from fhir_mappings.elements import reference_of, words
-from fhir_mappings.facts import TreatmentState, Unknown
+from fhir_mappings.facts import DRAFT, Unknown
 from fhir_mappings.medications import Recognition, recognise
 
 MEDICATION_ORDERS: Final = frozenset({"MedicationRequest", "MedicationOrder"})
@@ -90,12 +90,13 @@ class OrderReview:
         if not may_order_the_drug(call, details_may_be_missing=details_may_be_missing):
             return NOTHING_TO_SAY
         at = self.clock().astimezone(self.zone)
-        state = self.facts(call, at=at, details_may_be_missing=details_may_be_missing)
+        chart = self.chart(call, details_may_be_missing=details_may_be_missing)
+        state = treatment_state.read(chart, zone=self.zone, at=at)
         assessment = self.rulebook.assess(
             state,
             at=at,
             zone=self.zone,
-            selections=call.context.selected(),
+            selections=chart.selections,
             details_may_be_missing=details_may_be_missing,
         )
         return Answer(
@@ -104,26 +105,20 @@ class OrderReview:
             unknowns=kinds_of(state.unknowns),
         )
 
-    def facts(self, call: wire.HookRequest, *, at: datetime, details_may_be_missing: bool) -> TreatmentState:
-        """What the rules are asked about: the draft orders and the patient's record, read at `at`.
+    def chart(self, call: wire.HookRequest, *, details_may_be_missing: bool) -> Chart:
+        """The draft orders and the patient's record, as far as they can be had.
 
         Raises: NothingReadable where none of the needed data can be had.
         """
-        chart = self._chart(call)
-        if not details_may_be_missing:
-            chart = with_nameless_drafts(chart)
-        return treatment_state.read(chart, zone=self.zone, at=at)
-
-    def _chart(self, call: wire.HookRequest) -> Chart:
-        """Raises: NothingReadable where none of the needed data can be had."""
         token = call.fhir_authorization.access_token.get_secret_value() if call.fhir_authorization else None
-        return gather(
+        chart = gather(
             patient_id=call.context.patient_id,
             draft_orders={"entry": list(call.context.draft_orders.entry)},
             selections=call.context.selected(),
             prefetch=call.prefetch,
             reader=self.fhir.reader(call.fhir_server, token),
         )
+        return chart if details_may_be_missing else with_nameless_drafts(chart)
 
 
 def with_nameless_drafts(chart: Chart) -> Chart:

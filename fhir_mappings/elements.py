@@ -150,7 +150,7 @@ def belongs_elsewhere(resource: Resource, clinic: Clinic) -> Unknown | None:
         pointer = reference(text) if isinstance(text, str) else ""
         if pointer == clinic.patient:
             continue
-        if re.match(r"[A-Z]", pointer):
+        if pointer.startswith("Patient/"):
             return unreadable(resource, "it belongs to another patient and was not used", foreign=True)
         return unreadable(resource, "it could not be told whose it is, and it was not used")
     return None

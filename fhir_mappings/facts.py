@@ -41,6 +41,10 @@ class Unknown:
     foreign: bool = False
 
 
+DRAFT: Final = "draft order"
+"""What an Unknown of `context.draftOrders` is called, of whatever resource type."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class When:
     """A day, or the range of days that a partial or border-line date leaves open.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
@@ -25,6 +25,7 @@ from fhir_mappings.diagnoses import (
 from fhir_mappings.drugs import Medication, Recognition, kind_of, known_as, medication_of
 from fhir_mappings.elements import Clinic, all_texts, belongs_elsewhere, code_of, reference_of, unreadable, words
 from fhir_mappings.facts import (
+    DRAFT,
     Administration,
     CancerRecord,
     Claim,
@@ -123,7 +124,11 @@ def read(chart: Chart, *, zone: ZoneInfo, at: datetime) -> TreatmentState:
     """
     clinic = Clinic(zone=zone, at=at.astimezone(zone), patient_id=chart.patient_id)
     found = _Findings(unknowns=list(chart.unknowns))
-    drafts = tuple((entry, order) for entry, order in enumerate(chart.draft_orders) if _is_ours(order, clinic, found))
+    drafts = tuple(
+        (entry, order)
+        for entry, order in enumerate(chart.draft_orders)
+        if _is_ours(order, clinic, found, is_draft=True)
+    )
     resources = tuple(resource for resource in chart.resources if _is_ours(resource, clinic, found))
     medications = {
         id(resource): medication_of(resource, chart.medications)
@@ -147,14 +152,14 @@ def read(chart: Chart, *, zone: ZoneInfo, at: datetime) -> TreatmentState:
     return _state(chart, clinic, found)
 
 
-def _is_ours(resource: Any, clinic: Clinic, found: _Findings) -> bool:
+def _is_ours(resource: Any, clinic: Clinic, found: _Findings, *, is_draft: bool = False) -> bool:
     """Whether a resource is one, and this patient's; if not, it becomes an Unknown."""
     if not isinstance(resource, dict) or not words(resource.get("resourceType")):
         found.unknowns.append(Unknown(what="resource", why="it is no FHIR resource"))
         return False
     elsewhere = belongs_elsewhere(resource, clinic)
     if elsewhere is not None:
-        found.unknowns.append(elsewhere)
+        found.unknowns.append(replace(elsewhere, what=DRAFT) if is_draft else elsewhere)
     return elsewhere is None
 
 
@@ -216,7 +221,8 @@ def _read_orders(drafts: tuple[tuple[int, Resource], ...], resources: tuple[Reso
             case Recognition.DRUG:
                 reading.found.orders += ordered_doses(order, medication, reading.clinic, entry=entry)
             case Recognition.UNREADABLE:
-                reading.found.unknowns.append(unreadable(order, "its medication could not be read"))
+                unknown = unreadable(order, "its medication could not be read")
+                reading.found.unknowns.append(replace(unknown, what=DRAFT) if entry >= 0 else unknown)
             case Recognition.NONE if entry < 0:
                 reading.found.unknowns.append(unreadable(order, "it states no medication"))
             case _:

@@ -11,10 +11,9 @@ from cds_service.engine.grading import age_days, refusals
 from cds_service.engine.monitoring import BLOOD_COUNT, LIVER_TESTS
 from cds_service.engine.words import day_text, listed, mg_text
 from cds_service.knowledge.regimen import Row
-from fhir_mappings.facts import Analyte, Need, Reading, Unknown
+from fhir_mappings.facts import DRAFT, Analyte, Need, Reading, Unknown
 
 Question = Callable[[Call, Row], Finding | None]
-DRAFT: Final = "draft order"
 
 
 def _found(call: Call, row: Row, what: str, because: tuple[Because, ...] = ()) -> Finding:

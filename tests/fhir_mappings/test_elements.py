@@ -151,7 +151,7 @@ def test_ours_is_what_names_this_patient_or_nobody(subject: Any) -> None:
 
 @pytest.mark.parametrize(
     ("subject", "foreign"),
-    [({"reference": "Patient/p2"}, True), ({"reference": "Group/p1"}, True), ("Patient/p11", True), ({"reference": "urn:uuid:1"}, False), ({"reference": 5}, False), ({"reference": "p1"}, False)],
+    [({"reference": "Patient/p2"}, True), ({"reference": "Group/p1"}, False), ({"reference": "PATIENT/p2"}, False), ("Patient/p11", True), ({"reference": "urn:uuid:1"}, False), ({"reference": 5}, False), ({"reference": "p1"}, False)],
 )  # fmt: skip
 def test_another_patients_is_never_used_nor_one_of_whom_it_cannot_be_told(subject: Any, foreign: bool) -> None:
     found = belongs_elsewhere({"resourceType": "Condition", "id": "c", "subject": subject}, CLINIC)

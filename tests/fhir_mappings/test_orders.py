@@ -403,7 +403,7 @@ def test_drafts_of_no_medication_are_nothing_but_an_unreadable_one_is_said() -> 
     nothing = order(medicationCodeableConcept=None)
     assert state(drafts=[nothing]).unknowns == ()
     (said,) = state(drafts=[order(medicationCodeableConcept={})]).unknowns
-    assert (said.what, said.reference) == ("MedicationRequest", "MedicationRequest/d1")
+    assert (said.what, said.reference) == ("draft order", "MedicationRequest/d1")
 
 
 def test_an_order_of_the_record_without_a_readable_medication_is_said() -> None:

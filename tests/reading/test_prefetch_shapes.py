@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_service.errors import NothingReadable
-from cds_service.patient_record import DRAFT
 from cds_service.prefetch import PREFETCH, templates_by_key
-from fhir_mappings.facts import Reading
+from fhir_mappings.facts import DRAFT, Reading
 from tests.reading.builders import (
     EMPTY,
     KEYS,

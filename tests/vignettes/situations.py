@@ -13,6 +13,7 @@ from cds_service.knowledge import loader
 from cds_service.knowledge.regimen import Sources
 from cds_service.services import OrderReview
 from cds_service.situations import Situation
+from fhir_mappings import treatment_state
 from tests.vignettes.build import Case, load_vignettes
 
 BUDGET_MS: Final = 1_000
@@ -31,13 +32,13 @@ def situation_of(case: Case) -> Situation:
     with FhirClient(budget_ms=BUDGET_MS) as fhir:
         rulebook = _rulebook(Sources(case.sources))
         review = OrderReview(rulebook=rulebook, fhir=fhir, zone=zone, clock=lambda: case.now)
-        state = review.facts(call, at=case.now.astimezone(zone), details_may_be_missing=is_select)
+        chart = review.chart(call, details_may_be_missing=is_select)
     return Situation(
         words=f"{case.id}: {case.question} {case.says}".strip(),
-        state=state,
+        state=treatment_state.read(chart, zone=zone, at=case.now.astimezone(zone)),
         at=case.now,
         zone=zone,
-        selections=call.context.selected(),
+        selections=chart.selections,
         details_may_be_missing=is_select,
     )
 
