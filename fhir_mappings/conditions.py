@@ -7,7 +7,7 @@ from typing import Final
 
 from fhir_mappings.chart import Resource
 from fhir_mappings.dates import DATE_IN_TEXT, first_when, is_over, when
-from fhir_mappings.elements import Clinic, all_texts, code_of, objects, part, reference_of, words
+from fhir_mappings.elements import Clinic, all_texts, code_of, number, part, reference_of, words
 from fhir_mappings.facts import MaybeWhen, NotRecorded
 from fhir_mappings.terminology import normalised, value_set
 
@@ -46,7 +46,7 @@ def is_dropped(condition: Resource) -> bool:
 def holding(condition: Resource, clinic: Clinic) -> Holding:
     """How far a Condition holds at the clinic's now."""
     status = code_of(condition.get("clinicalStatus"))
-    is_abated, end = _abatement(condition, clinic)
+    is_abated, end = _abatement(condition, clinic, is_said_open=status in _OPEN)
     return Holding(
         is_open=status not in _CLOSED and not is_abated,
         is_stated=status in (*_OPEN, *_CLOSED),
@@ -69,8 +69,8 @@ def date_in(texts: tuple[str, ...], clinic: Clinic) -> MaybeWhen:
     return when(found.pop(), clinic.zone) if len(found) == 1 else NotRecorded
 
 
-def _abatement(condition: Resource, clinic: Clinic) -> tuple[bool, MaybeWhen]:
-    """Whether it is over by now, and when it ended."""
+def _abatement(condition: Resource, clinic: Clinic, *, is_said_open: bool) -> tuple[bool, MaybeWhen]:
+    """Whether it is over by now, and when it ended. An end without a day does not outweigh a status that says open."""
     kind, origin = words(condition.get("resourceType")), reference_of(condition)
     for value in (condition.get("abatementDateTime"), part(condition.get("abatementPeriod"), "end")):
         if value is not None:
@@ -79,11 +79,25 @@ def _abatement(condition: Resource, clinic: Clinic) -> tuple[bool, MaybeWhen]:
     text = words(condition.get("abatementString"))
     if text:
         end = date_in((text,), clinic)
-        denied = value_set("wording", "ongoing").mentions(normalised(text))
-        return (is_over(end, clinic) if end is not NotRecorded else not denied), end
-    if isinstance(condition.get("abatementBoolean"), bool):
-        return condition["abatementBoolean"] is True, NotRecorded
-    return bool(objects(condition.get("abatementAge")) or objects(condition.get("abatementRange"))), NotRecorded
+        return (is_over(end, clinic) if end is not NotRecorded else not is_said_open and _says_over(text)), end
+    return not is_said_open and _ended_undated(condition), NotRecorded
+
+
+def _says_over(text: str) -> bool:
+    """Whether a text says in so many words that something is over: "resolved", and not "not resolved" or "unknown"."""
+    said = normalised(text)
+    ended = value_set("wording", "ended-after", "ended-before").mentions(said)
+    return bool(ended) and not value_set("wording", "ongoing").mentions(said)
+
+
+def _ended_undated(condition: Resource) -> bool:
+    """An end that is given as yes, or as an age with a number."""
+    ages = (
+        part(condition, "abatementAge"),
+        part(condition, "abatementRange", "low"),
+        part(condition, "abatementRange", "high"),
+    )
+    return condition.get("abatementBoolean") is True or any(number(part(age, "value")) is not None for age in ages)
 
 
 def recorded_day(condition: Resource, clinic: Clinic) -> MaybeWhen:

@@ -7,12 +7,13 @@ within one clause: "no CRS or ICANS" denies both, "no fever. ICANS grade 3" deni
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache, lru_cache
 
-from fhir_mappings.terminology import Concept, Mention, ValueSet, normalised, value_set
+from fhir_mappings.terminology import Concept, ValueSet, normalised, value_set
 
 
 class Standing(Enum):
@@ -64,19 +65,24 @@ def _joined(text: str) -> tuple[str, tuple[tuple[int, int], ...]]:
 
 def statements(texts: Iterable[str], known: ValueSet) -> tuple[Statement, ...]:
     """What the texts say of the terms of this value set, in order."""
-    return tuple(
-        _statement(mention, *_joined(text), known) for text in texts for mention in known.mentions(_joined(text)[0])
-    )
+    return tuple(found for text in texts for found in _statements(*_joined(text), known))
 
 
-def _statement(mention: Mention, text: str, bounds: tuple[tuple[int, int], ...], known: ValueSet) -> Statement:
-    start = next(start for start, end in reversed(bounds) if start <= mention.start)
-    end = next(end for _, end in bounds if end >= mention.end)
-    return Statement(
-        concept=mention.concept,
-        standing=_standing(text[start : mention.start], text[mention.end : end], known),
-        clause=text[start:end],
-    )
+def _statements(text: str, bounds: tuple[tuple[int, int], ...], known: ValueSet) -> Iterator[Statement]:
+    """Each clause is looked at once, however many terms it has."""
+    starts, ends = [start for start, _ in bounds], [end for _, end in bounds]
+    contexts: dict[tuple[int, int], _Context] = {}
+    for mention in known.mentions(text):
+        start = starts[bisect_right(starts, mention.start) - 1]
+        end = ends[bisect_left(ends, mention.end)]
+        if (start, end) not in contexts:
+            contexts[start, end] = _context(text[start:end], known)
+        context = contexts[start, end]
+        yield Statement(
+            concept=mention.concept,
+            standing=context.standing(mention.start - start, mention.end - start),
+            clause=context.clause,
+        )
 
 
 def affirmed(texts: Iterable[str], known: ValueSet) -> tuple[Statement, ...]:
@@ -84,21 +90,10 @@ def affirmed(texts: Iterable[str], known: ValueSet) -> tuple[Statement, ...]:
     return tuple(found for found in statements(texts, known) if found.standing is Standing.SAID)
 
 
+@lru_cache(maxsize=512)
 def says(clause: str, kind: str) -> bool:
-    """Whether a normalised clause has a word of this kind."""
+    """Whether a normalised clause has a word of this kind. Kept, for each term of a clause asks the same of it."""
     return re.search(rf"\b(?:{_alternatives(kind)})\b", clause) is not None
-
-
-def _standing(left: str, right: str, known: ValueSet) -> Standing:
-    """What stands before and after a term in its clause says whether the thing is denied or over."""
-    before, after = _context(known.name, known.only)
-    if before["denied-before"].search(left) or after["denied-after"].match(right):
-        return Standing.DENIED
-    if before["ended-before"].search(left):
-        return Standing.PAST
-    if after["ended-after"].match(right):
-        return Standing.OVER
-    return Standing.SAID
 
 
 def alternatives(known: ValueSet) -> str:
@@ -111,14 +106,84 @@ def _alternatives(kind: str) -> str:
     return alternatives(value_set("wording", kind))
 
 
-@cache
-def _context(name: str, only: tuple[str, ...]) -> tuple[dict[str, re.Pattern[str]], dict[str, re.Pattern[str]]]:
-    between = f"(?:{_alternatives('filler')}|{alternatives(value_set(name, *only))})"
-    graded = f"(?:{_alternatives('filler')}|{_alternatives('graded')}|[0-9.]+)"
-    before = {
-        kind: re.compile(rf"\b(?:{_alternatives(kind)})(?: {between})* $") for kind in ("denied-before", "ended-before")
-    }
-    after = {
-        kind: re.compile(rf"(?: {graded})* (?:{_alternatives(kind)})\b") for kind in ("denied-after", "ended-after")
-    }
-    return before, after
+# --- what stands before and after a term ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Context:
+    """The places of a clause up to which words before it reach, and those from which words after it are reached."""
+
+    clause: str
+    denied_before: frozenset[int]
+    ended_before: frozenset[int]
+    denied_after: frozenset[int]
+    ended_after: frozenset[int]
+
+    def standing(self, start: int, end: int) -> Standing:
+        """What stands before and after the term at this place says whether the thing is denied or over."""
+        following = end + 1
+        if start in self.denied_before or following in self.denied_after:
+            return Standing.DENIED
+        if start in self.ended_before:
+            return Standing.PAST
+        if following in self.ended_after:
+            return Standing.OVER
+        return Standing.SAID
+
+
+def _context(clause: str, known: ValueSet) -> _Context:
+    return _Context(
+        clause=clause,
+        denied_before=_reached_from(clause, value_set("wording", "denied-before"), known),
+        ended_before=_reached_from(clause, value_set("wording", "ended-before"), known),
+        denied_after=_reaching(clause, value_set("wording", "denied-after")),
+        ended_after=_reaching(clause, value_set("wording", "ended-after")),
+    )
+
+
+def _reached_from(clause: str, opening: ValueSet, known: ValueSet) -> frozenset[int]:
+    """Where a word begins that an opening term reaches, over filler words and further terms of the same kind.
+
+    One pass: a text that splits into terms in many ways is read once and not once for each way.
+    """
+    filler = value_set("wording", "filler")
+    reached: set[int] = set()
+    for start, word in _words(clause):
+        reached.update(end + 1 for end in _ends(clause, start, word, opening))
+        if start in reached:
+            reached.update(end + 1 for end in _ends(clause, start, word, filler, known))
+    return frozenset(reached)
+
+
+def _reaching(clause: str, ending: ValueSet) -> frozenset[int]:
+    """Where a word begins from which an ending term is reached, over filler words and grades; one pass from the end."""
+    between = value_set("wording", "filler"), value_set("wording", "graded")
+    reaching: set[int] = set()
+    for start, word in reversed(tuple(_words(clause))):
+        if any(True for _ in _ends(clause, start, word, ending)):
+            reaching.add(start)
+            continue
+        ends = (start + len(word),) if _is_figure(word) else _ends(clause, start, word, *between)
+        if any(end + 1 in reaching for end in ends):
+            reaching.add(start)
+    return frozenset(reaching)
+
+
+def _words(clause: str) -> Iterator[tuple[int, str]]:
+    start = 0
+    for word in clause.split(" "):
+        yield start, word
+        start += len(word) + 1
+
+
+def _ends(clause: str, start: int, word: str, *known: ValueSet) -> Iterator[int]:
+    """The ends of all terms that begin with this word at this place."""
+    for each in known:
+        for term in each.beginnings.get(word, ()):
+            end = start + len(term)
+            if clause.startswith(term, start) and clause[end : end + 1] in ("", " "):
+                yield end
+
+
+def _is_figure(word: str) -> bool:
+    return not word.strip("0123456789.")

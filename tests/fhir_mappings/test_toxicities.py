@@ -268,6 +268,19 @@ def test_inactive_remission_and_resolved_are_resolved(value: str) -> None:
         ({"abatementBoolean": False}, Course.OPEN, NotRecorded),
         ({"abatementAge": {"value": 64}}, Course.RESOLVED, NotRecorded),
         ({"abatementRange": {"low": {"value": 1}}}, Course.RESOLVED, NotRecorded),
+        ({"abatementString": "unknown"}, Course.OPEN, NotRecorded),
+        ({"abatementString": "zq9x"}, Course.OPEN, NotRecorded),
+        ({"abatementAge": {}}, Course.OPEN, NotRecorded),
+        ({"abatementRange": {"low": {}}}, Course.OPEN, NotRecorded),
+        ({"abatementString": "resolved", "clinicalStatus": status("active")}, Course.OPEN, NotRecorded),
+        ({"abatementBoolean": True, "clinicalStatus": status("active")}, Course.OPEN, NotRecorded),
+        ({"abatementAge": {"value": 99}, "clinicalStatus": status("relapse")}, Course.OPEN, NotRecorded),
+        ({"abatementRange": {"high": {"value": 1}}, "clinicalStatus": status("recurrence")}, Course.OPEN, NotRecorded),
+        (
+            {"abatementRange": {"high": {"value": 1}}, "clinicalStatus": status("resolved")},
+            Course.RESOLVED,
+            NotRecorded,
+        ),
     ],
 )
 def test_every_kind_of_abatement_is_read(more: Any, course: Course, end: Any) -> None:

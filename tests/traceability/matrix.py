@@ -54,11 +54,15 @@ def complaints(sources: Sources, regimen: Regimen, touched: Sequence[Touched]) -
     """What a committee could not follow from sentence to test; nothing if all is well."""
     rows = regimen.rows()
     return [
-        *_statements_without_answer(sources, rows),
-        *_rows_without_source(sources, rows),
+        *citation_complaints(sources, rows),
         *_rows_not_touched(sources, rows, touched),
         *_clauses(sources),
     ]
+
+
+def citation_complaints(sources: Sources, rows: Sequence[Row]) -> list[str]:
+    """Statements that no row cites as they should be, and rows that cite nothing or nothing that there is."""
+    return [*_statements_without_answer(sources, rows), *_rows_without_source(sources, rows)]
 
 
 def _statements_without_answer(sources: Sources, rows: Sequence[Row]) -> Iterator[str]:
