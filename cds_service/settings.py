@@ -52,8 +52,8 @@ def _zone(name: object) -> ZoneInfo:
 
 def _moment(text: object) -> datetime:
     moment = datetime.fromisoformat(str(text))
-    if moment.tzinfo is None:
-        raise ValueError("no offset")
+    if moment.tzinfo is None or not 1900 <= moment.year <= 2100:
+        raise ValueError("no offset, or no time in which the drug can be ordered")
     return moment
 
 

@@ -19,6 +19,8 @@ _DATE_TIME: Final = re.compile(
     re.ASCII,
 )
 _LONGEST: Final = 200
+_YEARS: Final = range(1850, 2200)
+"""Years that a record can speak of. Others are mistakes or stand for "never", and leave no room to count days from."""
 DATE_IN_TEXT: Final = re.compile(r"(?<![\d-])(?:19|20)\d\d-\d\d(?:-\d\d)?(?![\d-])")
 
 
@@ -27,7 +29,7 @@ def when(value: Any, zone: ZoneInfo, what: str = "date", origin: str = "") -> Ma
 
     Units: calendar days. A year or a month spans its days. An offset other than Z that puts the instant on another day
     than the zone spans both days.
-    Unknown: no FHIR date at all, or a day that no calendar has.
+    Unknown: no FHIR date at all, a day that no calendar has, or one centuries away.
     """
     if value is None:
         return NotRecorded
@@ -47,6 +49,8 @@ def _when(text: str, zone: ZoneInfo) -> When | None:
 
 def _read(found: re.Match[str], text: str, zone: ZoneInfo) -> When:
     year, month, day = int(found["year"]), int(found["month"] or 0), int(found["day"] or 0)
+    if year not in _YEARS:
+        raise ValueError("no year of this record")
     if not found["month"]:
         return When(earliest=date(year, 1, 1), latest=date(year, 12, 31), recorded=text)
     if not found["day"]:

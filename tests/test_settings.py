@@ -80,6 +80,8 @@ def test_a_variable_set_to_nothing_counts_as_not_set(name: str) -> None:
         ("CDS_MAX_BODY_BYTES", "1073741825"),
         ("CDS_NOW", "2026-01-20T09:00:00"),
         ("CDS_NOW", "today"),
+        ("CDS_NOW", "9999-12-31T00:00:00Z"),
+        ("CDS_NOW", "0001-01-01T00:00:00Z"),
     ],
 )
 def test_a_wrong_value_is_refused_in_one_line_that_names_the_variable_and_what_it_takes(name: str, value: str) -> None:

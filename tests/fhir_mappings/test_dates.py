@@ -66,7 +66,7 @@ def test_offsets_without_colon_and_fractions_of_seconds_are_read() -> None:
 @pytest.mark.parametrize(
     "junk",
     ["", "yesterday", "0000", "0000-01-01", "1970-02-30", "2026-13", "2026-01-05T25:00", "2026-1-5", 20260105, True,
-     Decimal("2026"), {}, [], "2026-01-05T10:00:00+99:00", "9999-12-31T23:59:59-14:00", "٢٠٢٦"],
+     Decimal("2026"), {}, [], "2026-01-05T10:00:00+99:00", "9999-12-31T23:59:59-14:00", "٢٠٢٦", "1849-12-31", "2200", "0001-01-01"],
 )  # fmt: skip
 def test_what_is_no_date_is_unknown(junk: Any) -> None:
     found = when(junk, BERLIN, "Condition", "Condition/c1")
@@ -102,3 +102,10 @@ def test_an_end_that_is_not_known_is_not_over() -> None:
 
 def test_on_is_a_certain_day_without_a_time() -> None:
     assert on(date(2026, 1, 5)) == When(earliest=date(2026, 1, 5), latest=date(2026, 1, 5))
+
+
+@pytest.mark.parametrize("text", ["1850-01-01", "2199-12-31"])
+def test_the_first_and_the_last_day_that_a_record_can_speak_of_are_read(text: str) -> None:
+    assert when(text, ZoneInfo("UTC")) == When(
+        earliest=date.fromisoformat(text), latest=date.fromisoformat(text), recorded=text
+    )

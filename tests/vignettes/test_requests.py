@@ -114,3 +114,18 @@ def test_drafts_that_are_not_selected_stay_in_the_background() -> None:
     client = application(CASES["V3"].now.isoformat(), CASES["V3"].timezone, CASES["V3"].sources).test_client()
     cards = client.post("/cds-services/tarlatamab-order-select", json=body).get_json()["cards"]
     assert {order for card in cards for order in advice(card)["orders"]} <= {"MedicationRequest/v3-draft-2"}
+
+
+# --- days that no calendar of a clinic has ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "timing", [{"event": ["9999-12-31"]}, {"event": ["9999"]}, {"repeat": {"boundsPeriod": {"start": "9999-12-31"}}}]
+)
+@pytest.mark.parametrize("name", ["V2", "V25a"])
+def test_a_planned_day_at_the_end_of_all_days_is_taken_as_today_and_said(name: str, timing: Any) -> None:
+    body = CASES[name].request()
+    entries(body)[0]["resource"]["dosageInstruction"][0]["timing"] = timing
+    cards = answer(CASES[name], body)
+    assert sorted(map(kind, cards)) == sorted(card.kind for card in CASES[name].then)
+    assert any("planned day cannot be read" in card["detail"] for card in cards)
