@@ -11,7 +11,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
+from itertools import accumulate
 
 from fhir_mappings.terminology import Concept, ValueSet, normalised, value_set
 
@@ -76,7 +77,7 @@ def _statements(text: str, bounds: tuple[tuple[int, int], ...], known: ValueSet)
         start = starts[bisect_right(starts, mention.start) - 1]
         end = ends[bisect_left(ends, mention.end)]
         if (start, end) not in contexts:
-            contexts[start, end] = _context(text[start:end], known)
+            contexts[start, end] = _Context(clause=text[start:end], known=known)
         context = contexts[start, end]
         yield Statement(
             concept=mention.concept,
@@ -111,78 +112,70 @@ def _alternatives(kind: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class _Context:
-    """The places of a clause up to which words before it reach, and those from which words after it are reached."""
+    """A clause, and what its words before and after a term of this value set say of it."""
 
     clause: str
-    denied_before: frozenset[int]
-    ended_before: frozenset[int]
-    denied_after: frozenset[int]
-    ended_after: frozenset[int]
+    known: ValueSet
 
     def standing(self, start: int, end: int) -> Standing:
         """What stands before and after the term at this place says whether the thing is denied or over."""
         following = end + 1
-        if start in self.denied_before or following in self.denied_after:
+        if start in self._reached_from("denied-before") or following in self._reaching("denied-after"):
             return Standing.DENIED
-        if start in self.ended_before:
+        if start in self._reached_from("ended-before"):
             return Standing.PAST
-        if following in self.ended_after:
-            return Standing.OVER
-        return Standing.SAID
+        return Standing.OVER if following in self._reaching("ended-after") else Standing.SAID
 
+    @cached_property
+    def _words(self) -> tuple[tuple[int, str], ...]:
+        words = self.clause.split(" ")
+        starts = accumulate((len(word) + 1 for word in words), initial=0)
+        return tuple(zip(starts, words, strict=False))
 
-def _context(clause: str, known: ValueSet) -> _Context:
-    return _Context(
-        clause=clause,
-        denied_before=_reached_from(clause, value_set("wording", "denied-before"), known),
-        ended_before=_reached_from(clause, value_set("wording", "ended-before"), known),
-        denied_after=_reaching(clause, value_set("wording", "denied-after")),
-        ended_after=_reaching(clause, value_set("wording", "ended-after")),
-    )
+    @cached_property
+    def _places(self) -> dict[str, set[int]]:
+        return {}
 
+    def _reached_from(self, kind: str) -> set[int]:
+        """Where a word begins that a term of this kind reaches, over filler words and further terms of the value set.
 
-def _reached_from(clause: str, opening: ValueSet, known: ValueSet) -> frozenset[int]:
-    """Where a word begins that an opening term reaches, over filler words and further terms of the same kind.
+        One pass: a text that splits into terms in many ways is read once, and not once for each way.
+        """
+        if kind not in self._places:
+            opening, filler = value_set("wording", kind).beginnings, value_set("wording", "filler").beginnings
+            reached: set[int] = set()
+            for start, word in self._words:
+                if word in opening:
+                    reached.update(self._after_terms(start, opening[word]))
+                if start in reached:
+                    further = (*filler.get(word, ()), *self.known.beginnings.get(word, ()))
+                    reached.update(self._after_terms(start, further))
+            self._places[kind] = reached
+        return self._places[kind]
 
-    One pass: a text that splits into terms in many ways is read once and not once for each way.
-    """
-    filler = value_set("wording", "filler")
-    reached: set[int] = set()
-    for start, word in _words(clause):
-        reached.update(end + 1 for end in _ends(clause, start, word, opening))
-        if start in reached:
-            reached.update(end + 1 for end in _ends(clause, start, word, filler, known))
-    return frozenset(reached)
+    def _reaching(self, kind: str) -> set[int]:
+        """Where a word begins from which a term of this kind is reached, over filler words and grades; from the end."""
+        if kind not in self._places:
+            ending, between = value_set("wording", kind).beginnings, value_set("wording", "filler", "graded").beginnings
+            reaching: set[int] = set()
+            for start, word in reversed(self._words):
+                if word in ending and self._after_terms(start, ending[word]):
+                    reaching.add(start)
+                elif reaching:
+                    further = (word,) if _is_figure(word) else between.get(word, ())
+                    if any(place in reaching for place in self._after_terms(start, further)):
+                        reaching.add(start)
+            self._places[kind] = reaching
+        return self._places[kind]
 
-
-def _reaching(clause: str, ending: ValueSet) -> frozenset[int]:
-    """Where a word begins from which an ending term is reached, over filler words and grades; one pass from the end."""
-    between = value_set("wording", "filler"), value_set("wording", "graded")
-    reaching: set[int] = set()
-    for start, word in reversed(tuple(_words(clause))):
-        if any(True for _ in _ends(clause, start, word, ending)):
-            reaching.add(start)
-            continue
-        ends = (start + len(word),) if _is_figure(word) else _ends(clause, start, word, *between)
-        if any(end + 1 in reaching for end in ends):
-            reaching.add(start)
-    return frozenset(reaching)
-
-
-def _words(clause: str) -> Iterator[tuple[int, str]]:
-    start = 0
-    for word in clause.split(" "):
-        yield start, word
-        start += len(word) + 1
-
-
-def _ends(clause: str, start: int, word: str, *known: ValueSet) -> Iterator[int]:
-    """The ends of all terms that begin with this word at this place."""
-    for each in known:
-        for term in each.beginnings.get(word, ()):
-            end = start + len(term)
-            if clause.startswith(term, start) and clause[end : end + 1] in ("", " "):
-                yield end
+    def _after_terms(self, start: int, terms: Iterable[str]) -> list[int]:
+        """Where the next word begins after each of these terms that stands at this place."""
+        clause = self.clause
+        return [
+            end + 1
+            for term in terms
+            if clause.startswith(term, start) and clause[(end := start + len(term)) : end + 1] in ("", " ")
+        ]
 
 
 def _is_figure(word: str) -> bool:
