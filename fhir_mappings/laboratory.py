@@ -113,9 +113,9 @@ def _is_normal_range(entry: Mapping[str, Any]) -> bool:
     return not kinds or "normal" in kinds
 
 
-_RANGE_TEXT: Final = re.compile(
-    r"^\s*(?:(?:<=?|≤|up to|to)\s*|\d+(?:[.,]\d+)?\s*(?:-|–|to)\s*)"
-    r"(?P<high>\d+(?:[.,]\d+)?)\s*(?P<unit>[^\d\s].*?)?\s*$",
+_RANGE_TEXT: Final = re.compile(  # of a stripped text, as `words` gives it
+    r"(?:(?:<=?|≤|up to|to)\s*|\d+(?:[.,]\d+)?\s*(?:-|–|to)\s*)"
+    r"(?P<high>\d+(?:[.,]\d+)?)\s*(?P<unit>[^\d\s].*)?\Z",
     re.IGNORECASE,
 )
 

@@ -156,7 +156,8 @@ _POSITION: Final = re.compile(r"\bc(?:ycle)?\s*(\d{1,2})\s*[-,/ ]?\s*d(?:ay)?\s*
 
 
 def _positions(texts: tuple[str, ...]) -> list[tuple[int, int]]:
-    return [(int(cycle), int(day)) for text in texts for cycle, day in _POSITION.findall(text)]
+    """A run of spaces is taken as one: the expression would try every way to share it out."""
+    return [(int(cycle), int(day)) for text in texts for cycle, day in _POSITION.findall(" ".join(text.split()))]
 
 
 def _position(texts: tuple[str, ...]) -> str:

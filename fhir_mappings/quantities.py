@@ -82,15 +82,16 @@ def _measured(dimension: str, value: Any, _shown: str, comparator: Any, unit: An
     return Measured(value=known.converted(figure), comparator=words(comparator), recorded=recorded)
 
 
+# no two parts beside each other match the same character, and the text is stripped: the time is that of its length
 _IN_TEXT: Final = re.compile(
-    r"^\s*(?P<comparator>[<>]=?|≤|≥)?\s*(?P<value>\d+(?:[.,]\d+)?)\s*(?P<unit>(?:10[*^]|[^\d\s]).*?)?\s*$"
+    r"(?P<comparator>[<>]=?|≤|≥)?\s*(?P<value>\d+(?:[.,]\d+)?)\s*(?P<unit>(?:10[*^]|[^\d\s]).*)?\Z"
 )
 _SIGNS: Final = {"≤": "<=", "≥": ">="}
 
 
 def quantity_in_text(text: str) -> Mapping[str, Any]:
     """A Quantity from a text that is nothing but one ("<15 mL/min"); empty otherwise."""
-    found = _IN_TEXT.match(text)
+    found = _IN_TEXT.match(text.strip())
     if not found:
         return {}
     comparator = found["comparator"] or ""
