@@ -6,6 +6,7 @@ Text that comes from the record is escaped: a card never carries raw HTML or Mar
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -19,6 +20,8 @@ from cds_service.knowledge.regimen import Origin, Regimen, Row, Sources
 ROW_SYSTEM: Final = "https://tarlatamab-cds.example.org/CodeSystem/row"
 LONGEST_FACT: Final = 300
 LINK: Final = re.compile(r"(?i)\b(https?|ftp|mailto|www)(?=[:.])")
+SEPARATORS: Final = frozenset({"Cc", "Zl", "Zp"})
+UNSEEN: Final = frozenset({"Cf", "Co", "Cn", "Cs"})
 UNREVIEWED: Final = "Not yet clinically reviewed."
 _Item = TypeVar("_Item", bound=Hashable)
 SECTION_TITLES: Final = {"why": "**Why**", "source": "**Source**"}
@@ -82,15 +85,23 @@ def filled(sentence: str, slots: Mapping[str, str], *, markdown: bool) -> str:
     return " ".join(sentence.format_map(_Slots(slots, escaped if markdown else plain)).split())
 
 
+def visible(text: str) -> str:
+    """One line of what a reader sees: no control characters, none that turn or hide text (bidi, zero width)."""
+    shown = (" " if unicodedata.category(letter) in ("Cc", "Zl", "Zp") else letter for letter in text)
+    return " ".join(
+        "".join(letter for letter in shown if unicodedata.category(letter) not in ("Cf", "Co", "Cn", "Cs")).split()
+    )
+
+
 def plain(text: str) -> str:
     """One line without control characters, angle brackets and links, for places that hold plain text."""
-    line = " ".join(re.sub(r"[\x00-\x1f\x7f<>]", " ", text).split())
+    line = " ".join(re.sub(r"[<>]", " ", visible(text)).split())
     return LINK.sub(r"\1 ", line).replace("](", "] (")
 
 
 def escaped(text: str) -> str:
     """Text of the record as literal GitHub Markdown: no markup, no HTML, no links, on one line, bounded."""
-    line = " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", text).split())
+    line = visible(text)
     if len(line) > LONGEST_FACT:
         line = line[: LONGEST_FACT - 1].rstrip() + "…"
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -210,11 +221,12 @@ def _extension(group: Sequence[Advice], rows: Sequence[Row], assessment: Assessm
         action=lead.action,
         rows=tuple(row.id for row in rows),
         statements=_unique(statement for row in rows for statement in row.cite.statements),
-        orders=_unique(advice.order for advice in group if advice.order),
+        orders=_unique(plain(advice.order) for advice in group if advice.order),
         expected=tuple(
-            wire.Expected(order=e.order, dose=str(e.dose), position=e.position, due_on=e.due_on) for e in expected
+            wire.Expected(order=plain(e.order), dose=str(e.dose), position=e.position, due_on=e.due_on)
+            for e in expected
         ),
-        evidence=tuple(wire.Evidence(reference=b.reference, shows=b.shows) for b in because),
+        evidence=tuple(wire.Evidence(reference=plain(b.reference), shows=plain(b.shows)) for b in because),
         as_of=assessment.as_of,
         knowledge=assessment.regimen.version,
     )

@@ -17,12 +17,10 @@ from fhir_mappings.terminology import Concept, normalised, value_set
 from fhir_mappings.wording import says
 
 
-def companions_of(
-    order: Resource, medication: Medication, clinic: Clinic, *, is_draft: bool, drug_order: str = ""
-) -> tuple[Companion, ...]:
+def companions_of(order: Resource, medication: Medication, clinic: Clinic, *, is_draft: bool) -> tuple[Companion, ...]:
     """The steroid or saline that an order is for, one for each planned day; empty if it is neither.
 
-    `drug_order` is the order of the drug that a bag named as its diluent belongs to.
+    The drug's own bag is none: the saline that it is diluted in hydrates nobody.
     Units: mg as dexamethasone equivalent, litres, minutes. None where not readable.
     Source: label 2.3 Table 3; equivalents [K].
     """
@@ -33,6 +31,8 @@ def companions_of(
     notes = texts_of_notes(order)
     found: list[Companion] = []
     for dosage, instructions in dosages_of(order):
+        if kind is CompanionKind.SALINE and _is_own_bag(order, dosage, medication):
+            continue
         amount = amount_of(dosage, notes, medication.names) if kind is CompanionKind.STEROID else None
         litres = _litres(order, dosage, medication, known) if kind is CompanionKind.SALINE else None
         route, _ = route_of(dosage, instructions)
@@ -48,7 +48,6 @@ def companions_of(
                 litres=litres,
                 minutes=minutes_of(dosage, instructions, mg=amount.mg if amount else None, litres=litres),
                 recorded=_recorded(amount.recorded if amount else "", litres, dosage, medication),
-                bag_of=_bag_of(order, dosage, medication, drug_order) if kind is CompanionKind.SALINE else "",
             )
             for planned in planned_days(order, dosage, clinic, is_draft=is_draft)
         ]
@@ -74,8 +73,7 @@ def _recorded(amount: str, litres: Decimal | None, dosage: Any, medication: Medi
     return (amount or volume or next(iter(texts_of(dosage)), "") or next(iter(medication.names), ""))[:80]
 
 
-def _bag_of(order: Resource, dosage: Any, medication: Medication, drug_order: str) -> str:
-    """The drug's order if this saline is its bag: it names the drug, and itself as what the drug is diluted in."""
+def _is_own_bag(order: Resource, dosage: Any, medication: Medication) -> bool:
+    """Whether this saline is the drug's bag: it names the drug, and itself as what the drug is diluted in."""
     texts = (*medication.names, *texts_of(dosage), *texts_of_notes(order))
-    is_bag = any(says(normalised(text), "own-bag") and mentions_the_drug(text) for text in texts)
-    return drug_order if is_bag else ""
+    return any(says(normalised(text), "own-bag") and mentions_the_drug(text) for text in texts)

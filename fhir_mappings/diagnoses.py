@@ -24,7 +24,7 @@ from fhir_mappings.elements import (
     unreadable,
 )
 from fhir_mappings.facts import CancerFinding, CancerRecord, DrugAllergy, OrganFinding, OrganRecord, Unknown
-from fhir_mappings.observations import day_of, holders, known_code, value_of
+from fhir_mappings.observations import day_of, holders, is_panel, is_said_absent, known_code, value_of
 from fhir_mappings.terminology import normalised, value_set
 from fhir_mappings.wording import Standing, affirmed, statements
 
@@ -141,22 +141,26 @@ def _staged(condition: Resource, concept: Any) -> CancerFinding | None:
     return _STAGES[named[0]] if named else None
 
 
-def cancer_observed(observation: Resource, clinic: Clinic) -> tuple[CancerRecord, ...]:
-    """A disease status, or a histology or diagnosis as an Observation's value."""
+def cancer_observed(observation: Resource, clinic: Clinic) -> tuple[CancerRecord | Unknown, ...]:
+    """A disease status, or a histology or diagnosis as an Observation's value.
+
+    Unknown: a disease status without a value, or with one that no value set knows: it may be progression.
+    """
     known = value_set("lung-cancer", "disease-status")
     day, reference = day_of(observation, clinic), reference_of(observation)
-    found: list[CancerRecord] = []
+    found: list[CancerRecord | Unknown] = []
     for holder in holders(observation):
         value, concept = value_of(holder), holder.get("code")
-        if value is None:
-            continue
         name = next(iter(all_texts(value)), "")[:80]
         if known_code(concept, known) is not None or any(
             known.mentions(normalised(text)) for text in all_texts(concept)
         ):
             course = _course_of(value)
-            found.append(CancerRecord(reference=reference, finding=course, day=day, name=name)) if course else None
-        elif (
+            if course is not None:
+                found.append(CancerRecord(reference=reference, finding=course, day=day, name=name))
+            elif not is_said_absent(holder) and not (holder is observation and is_panel(observation)):
+                found.append(unreadable(observation, "its disease status could not be read"))
+        elif (value is not None) and (
             histology := coded(
                 value, value_set("lung-cancer", "small-cell-histology", "small-cell", "small-cell-extensive")
             )
@@ -169,11 +173,12 @@ def _course_of(value: Any) -> CancerFinding | None:
     """Progression in a value's words outweighs everything else in it."""
     known = value_set("lung-cancer", *_COURSES)
     code = coded(value, known)
-    said = {s.concept.meaning for s in statements(all_texts(value), known) if s.standing is not Standing.DENIED}
+    found = statements(all_texts(value), known)
+    said = {s.concept.meaning for s in found if s.standing is not Standing.DENIED}
     named = said | ({code.meaning} if code else set())
     if "progression" in named:
         return CancerFinding.PROGRESSION
-    return CancerFinding.NO_PROGRESSION if named or all_texts(value) or code_of(value) else None
+    return CancerFinding.NO_PROGRESSION if found or named else None
 
 
 def platinum_medication(resource: Resource, medication: Medication, clinic: Clinic) -> CancerRecord | None:

@@ -164,7 +164,6 @@ class Companion:
 
     `dexamethasone_mg` is the dose of one administration as dexamethasone equivalent in mg; `litres` the
     volume, `minutes` the duration ordered or computed from the rate. None when not readable.
-    `bag_of` is the order of the drug whose own bag this is, "" otherwise: it is no companion then.
     """
 
     reference: str
@@ -177,7 +176,6 @@ class Companion:
     litres: Decimal | None = None
     minutes: Decimal | NotRecordedType | Unknown = NotRecorded
     recorded: str = ""
-    bag_of: str = ""
 
 
 class Syndrome(Enum):

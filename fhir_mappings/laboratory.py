@@ -10,7 +10,15 @@ from typing import Any, Final
 from fhir_mappings.chart import Resource
 from fhir_mappings.elements import Clinic, codings, number, objects, reference_of, unreadable, words
 from fhir_mappings.facts import Analyte, Bound, LabResult, Unknown, Vital, VitalSign
-from fhir_mappings.observations import day_of, holders, is_preliminary, is_said_absent, subject_of, value_of
+from fhir_mappings.observations import (
+    day_of,
+    holders,
+    is_panel,
+    is_preliminary,
+    is_said_absent,
+    subject_of,
+    value_of,
+)
 from fhir_mappings.quantities import Measured, measured, quantity_in_text
 from fhir_mappings.terminology import Concept, value_set
 
@@ -47,12 +55,8 @@ def laboratory_results(observation: Resource, clinic: Clinic) -> tuple[LabResult
         _result(observation, holder, concept, clinic)
         for holder in holders(observation)
         if (concept := subject_of(holder.get("code"), known)) is not None
-        if not is_said_absent(holder) and not (holder is observation and _is_panel(observation))
+        if not is_said_absent(holder) and not (holder is observation and is_panel(observation))
     )
-
-
-def _is_panel(observation: Resource) -> bool:
-    return value_of(observation) is None and bool(objects(observation.get("component")))
 
 
 def _result(observation: Resource, holder: Mapping[str, Any], concept: Concept, clinic: Clinic) -> LabResult:
@@ -138,12 +142,12 @@ def _upper_of(entry: Mapping[str, Any], dimension: str) -> Measured | None:
 def vital_signs(observation: Resource, clinic: Clinic) -> tuple[VitalSign | Unknown, ...]:
     """The vital signs of an Observation and its components.
 
-    Units: beside each Vital. Unknown: a value that is there and unreadable or implausible.
+    Units: beside each Vital. Unknown: a value that is missing without a word, unreadable or implausible.
     """
     return tuple(
         _vital(observation, holder, concept, clinic)
         for holder in holders(observation)
-        if value_of(holder) is not None
+        if not is_said_absent(holder) and not (holder is observation and is_panel(observation))
         if (concept := subject_of(holder.get("code"), value_set("vital-signs"))) is not None
         and concept.meaning in _VITALS
     )

@@ -33,7 +33,11 @@ from fhir_mappings.wording import affirmed
 
 __all__ = ["Recognition", "dosages_of", "medication_reference", "ordered_doses", "recognise"]
 
-_ENDED: Final = ("stopped", "cancelled", "ended", "on-hold")
+_STATUSES: Final = frozenset(
+    {"active", "on-hold", "ended", "stopped", "completed", "cancelled", "entered-in-error", "draft", "unknown"}
+)
+_ENDED: Final = frozenset({"stopped", "cancelled", "ended", "on-hold"})
+_NOT_ENDED: Final = frozenset({"active", "completed", "draft", "entered-in-error"})
 
 
 def recognise(resource: Resource, medications: Mapping[str, Resource]) -> Recognition:
@@ -95,6 +99,7 @@ def ordered_doses(
 def _common(order: Resource, medication: Medication, clinic: Clinic, entry: int) -> dict[str, Any]:
     """What all doses of an order share."""
     status = code_of(order.get("status"))
+    status = status if status in _STATUSES else ""  # a word that is none of FHIR's says as much as none
     reason = order.get("statusReason") or order.get("reasonEnded")
     return {
         "order": reference_of(order),
@@ -104,7 +109,8 @@ def _common(order: Resource, medication: Medication, clinic: Clinic, entry: int)
         "intent": code_of(order.get("intent")),
         "authored": first_when(order, clinic.zone, "authoredOn", "dateWritten"),
         "status_reason": next(iter(all_texts(reason)), ""),
-        "stopped_for_toxicity": status in _ENDED and _names_toxicity(reason, texts_of_notes(order)),
+        "stopped_for_toxicity": status not in _NOT_ENDED
+        and _names_toxicity(reason, texts_of_notes(order) if status in _ENDED else ()),
         "is_claim": is_claim(medication),
         "identifiers": identifiers(order),
     }

@@ -41,6 +41,11 @@ def is_said_absent(holder: Mapping[str, Any]) -> bool:
     return value_of(holder) is None and holder.get("dataAbsentReason") is not None
 
 
+def is_panel(observation: Resource) -> bool:
+    """Whether it has components in place of a value."""
+    return value_of(observation) is None and bool(objects(observation.get("component")))
+
+
 def holders(observation: Resource) -> tuple[Mapping[str, Any], ...]:
     """The Observation itself and its components: each has a code and perhaps a value."""
     components = observation.get("component")

@@ -34,18 +34,19 @@ def planned_days(order: Resource, dosage: Any, clinic: Clinic, *, is_draft: bool
     events = tuple(
         when(event, clinic.zone, kind, origin) for event in items(part(timing, "event")) if event is not None
     )
-    if events:
+    if events and (is_draft or any(isinstance(event, When) for event in events)):
         return tuple(_of_draft(event, clinic) if is_draft else Planned(day=event) for event in events)
     start = when(part(timing, "repeat", "boundsPeriod", "start"), clinic.zone, kind, origin)
-    if start is not NotRecorded:
+    if start is not NotRecorded and (is_draft or isinstance(start, When)):
         return (_next_occurrence(start, timing, clinic) if is_draft else Planned(day=start),)
-    return (Planned(day=NotRecorded if is_draft else _day_of_completed(order, clinic)),)
+    unread = next(iter(events), start)
+    return (Planned(day=NotRecorded if is_draft else _day_of_completed(order, unread, clinic)),)
 
 
-def _day_of_completed(order: Resource, clinic: Clinic) -> MaybeWhen:
-    if code_of(order.get("status")) != "completed":
-        return NotRecorded
-    return first_when(order, clinic.zone, "authoredOn", "dateWritten")
+def _day_of_completed(order: Resource, unread: MaybeWhen, clinic: Clinic) -> MaybeWhen:
+    """A completed order without a readable day is taken for one of the day it was written."""
+    written = first_when(order, clinic.zone, "authoredOn", "dateWritten")
+    return written if code_of(order.get("status")) == "completed" and isinstance(written, When) else unread
 
 
 def _of_draft(day: MaybeWhen, clinic: Clinic) -> Planned:

@@ -237,10 +237,7 @@ def _read_companion(order: Resource, reading: _Reading, *, is_draft: bool) -> No
         return
     if not is_draft and code_of(order.get("status")) != "active":
         return
-    drug_order = next((dose.order for dose in reading.found.orders), "")
-    reading.found.companions += companions_of(
-        order, medication, reading.clinic, is_draft=is_draft, drug_order=drug_order
-    )
+    reading.found.companions += companions_of(order, medication, reading.clinic, is_draft=is_draft)
 
 
 def _is_of_interest(resource: Resource, reading: _Reading) -> bool:

@@ -296,9 +296,16 @@ def _missing_history(state: TreatmentState, regimen: Regimen, today: date, retra
                 )
             )
     claims = [claim.reference for claim in state.claims]
+    claims += [order.order for order in state.orders if _is_claim_of_a_dose(order, today)]
     if claims:
         doubts.append(Doubt(why="A claim for the drug is on record, but no dose.", references=tuple(claims)))
     return doubts
+
+
+def _is_claim_of_a_dose(order: OrderedDose, today: date) -> bool:
+    """Whether an order is coded as a claim, and is not one of a dose that is still to come or was called off."""
+    is_to_come = order.status == "active" and isinstance(order.day, When) and order.day.latest >= today
+    return order.is_claim and not (order.in_draft_orders or is_to_come or order.status in {"cancelled", "draft"})
 
 
 def _doubtful_stand_ins(orders: Sequence[OrderedDose], today: date) -> list[Doubt]:

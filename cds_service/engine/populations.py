@@ -323,7 +323,7 @@ def _organs(case: Case, *findings: OrganFinding) -> list[tuple[Because, MaybeWhe
 def _renal_evidence(case: Case, row: Row) -> list[tuple[Because, MaybeWhen]]:
     found = _organs(case, OrganFinding.KIDNEY_STAGE_4_OR_5, OrganFinding.DIALYSIS)
     for analyte in (Analyte.EGFR, Analyte.CREATININE_CLEARANCE):
-        result = _recent(case, analyte, row.integer("within_days"))
+        result = _recent_or_undated(case, analyte, row.integer("within_days"))
         if result is not None and is_below(result, row.number("below")):
             found.append((_lab_because(result), result.day))
     computed = _computed_gfr(case, row)
@@ -335,6 +335,13 @@ def _recent(case: Case, analyte: Analyte, days: int) -> LabResult | None:
     return result if result is not None and age_days(result, case.call.today) <= days else None
 
 
+def _recent_or_undated(case: Case, analyte: Analyte, days: int) -> LabResult | None:
+    """A result without a readable day may be of today: it can warn, but it reassures nobody."""
+    result = newest(case.state.labs, analyte)
+    is_undated = result is not None and not isinstance(result.day, When)
+    return result if is_undated else _recent(case, analyte, days)
+
+
 def _lab_because(result: LabResult) -> Because:
     shows = f"{result.analyte.value} {result_text(result)} on {day_text(result.day)}"
     return Because(reference=result.reference, shows=shows)
@@ -342,7 +349,7 @@ def _lab_because(result: LabResult) -> Because:
 
 def _computed_gfr(case: Case, row: Row) -> tuple[Because, MaybeWhen] | None:
     """CKD-EPI 2021 from a creatinine that is newer than any reported eGFR or clearance."""
-    creatinine = _recent(case, Analyte.CREATININE, row.integer("within_days"))
+    creatinine = _recent_or_undated(case, Analyte.CREATININE, row.integer("within_days"))
     age = ages_on(case.state.patient.born, case.on)
     if creatinine is None or creatinine.value is None or not creatinine.value or age is None or age.at_most is None:
         return None
@@ -378,7 +385,7 @@ def severe_renal(case: Case, row: Row) -> Finding | None:
 
 def _hepatic_evidence(case: Case, row: Row) -> list[tuple[Because, MaybeWhen]]:
     found = _organs(case, OrganFinding.CHILD_PUGH_B_OR_C)
-    bilirubin = _recent(case, Analyte.BILIRUBIN, row.integer("within_days"))
+    bilirubin = _recent_or_undated(case, Analyte.BILIRUBIN, row.integer("within_days"))
     if bilirubin is None:
         return found
     without_range = bilirubin.upper_normal is None and is_above(bilirubin, row.number("above"))

@@ -15,7 +15,6 @@ from cds_service.knowledge.regimen import Row
 from fhir_mappings.facts import Course, Syndrome, When
 
 Question = Callable[[Case, Row], Finding | None]
-ENDED: Final = frozenset({"stopped", "cancelled", "on-hold", "ended"})
 
 
 def above_largest(case: Case, row: Row) -> Finding | None:
@@ -151,15 +150,13 @@ def onset_text(episode: Episode) -> str:
 
 def stopped_for_toxicity(case: Case, row: Row) -> Finding | None:
     """Step 8: was an earlier order of the drug ended for toxicity?"""
-    stopped = [
-        order
-        for order in case.state.orders
-        if order.stopped_for_toxicity and not order.in_draft_orders and order.status in ENDED
-    ]
+    stopped = [order for order in case.state.orders if order.stopped_for_toxicity and not order.in_draft_orders]
     if not stopped:
         return None
-    because = tuple(Because(reference=o.order, shows=f"{o.status}: {o.status_reason}") for o in stopped)
-    said = listed(f"{o.status}{f' ({o.status_reason})' if o.status_reason else ''}" for o in stopped)
+    because = tuple(Because(reference=o.order, shows=f"{o.status or 'no status'}: {o.status_reason}") for o in stopped)
+    said = listed(
+        f"{o.status or 'without a status'}{f' ({o.status_reason})' if o.status_reason else ''}" for o in stopped
+    )
     return case.found(row, because=because, what=f"The earlier order is {said}.")
 
 

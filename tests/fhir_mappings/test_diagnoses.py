@@ -163,7 +163,7 @@ def test_progression_in_a_diagnosis_is_one_more_record() -> None:
         ({"valueString": "stable disease"}, C.NO_PROGRESSION),
         ({"valueString": "no evidence of progression"}, C.NO_PROGRESSION),
         ({"valueString": "partial response"}, C.NO_PROGRESSION),
-        ({"valueString": "mixed"}, C.NO_PROGRESSION),
+        ({"valueString": "progression: none"}, C.NO_PROGRESSION),
     ],
 )
 def test_a_disease_status(value: Any, finding: CancerFinding) -> None:
@@ -256,3 +256,21 @@ def test_an_allergy_to_nothing_readable_is_said() -> None:
     for concept in (None, {}, {"text": ""}):
         (said,) = state(allergy(concept)).unknowns
         assert said.what == "AllergyIntolerance"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{}, {"valueString": "mixed"}, {"valueString": "zq9x"}, {"valueCodeableConcept": code(SNOMED, "271299001")}],
+)
+def test_a_disease_status_that_could_be_progression_is_said_to_be_unreadable(value: Any) -> None:
+    found = state(observation(code(LOINC, "97509-4"), **value))
+    assert found.cancer == ()
+    assert [unknown.why for unknown in found.unknowns] == ["its disease status could not be read"]
+
+
+@pytest.mark.parametrize(
+    "value", [{"dataAbsentReason": {"text": "not asked"}}, {"component": [{"code": {"text": "x"}}]}]
+)
+def test_a_disease_status_that_says_why_it_has_no_value_is_none(value: Any) -> None:
+    found = state(observation(code(LOINC, "97509-4"), **value))
+    assert (found.cancer, found.unknowns) == ((), ())

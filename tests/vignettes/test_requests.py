@@ -29,7 +29,7 @@ def entries(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-# --- drafts that are not saved yet -----------------------------------------------------------------------------------
+# --- drafts that are not saved yet ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", [case for case in CASES.values() if case.hook == "order-sign"], ids=lambda c: c.id)
@@ -50,7 +50,7 @@ def test_a_draft_whose_id_is_none_is_named_by_its_place(identity: Any) -> None:
     assert orders == {"MedicationRequest/#1", "MedicationRequest/#2", "MedicationRequest/#3"}
 
 
-# --- whose order -----------------------------------------------------------------------------------------------------
+# --- whose order ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_draft_whose_drug_cannot_be_read_is_said_to_be_of_this_call() -> None:
     assert card["summary"] == "Check by hand: an order of this call could not be read."
 
 
-# --- selections of order-select --------------------------------------------------------------------------------------
+# --- selections of order-select ------------------------------------------------------------------------------------
 
 SELECT: Final = next(case for case in CASES.values() if case.hook == "order-select" and case.id == "V44e")
 
@@ -116,7 +116,7 @@ def test_drafts_that_are_not_selected_stay_in_the_background() -> None:
     assert {order for card in cards for order in advice(card)["orders"]} <= {"MedicationRequest/v3-draft-2"}
 
 
-# --- days that no calendar of a clinic has ---------------------------------------------------------------------------
+# --- days that no calendar of a clinic has -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -129,3 +129,155 @@ def test_a_planned_day_at_the_end_of_all_days_is_taken_as_today_and_said(name: s
     cards = answer(CASES[name], body)
     assert sorted(map(kind, cards)) == sorted(card.kind for card in CASES[name].then)
     assert any("planned day cannot be read" in card["detail"] for card in cards)
+
+
+# --- recorded facts that are garbled -------------------------------------------------------------------------------
+
+
+def resource(body: Mapping[str, Any], key: str, number: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = body["prefetch"][key]["entry"][number]["resource"]
+    return found
+
+
+def on_record(body: Mapping[str, Any], status: str) -> dict[str, Any]:
+    """The order of the record with this status."""
+    orders = body["prefetch"]["medicationRequests"]["entry"]
+    return next(entry["resource"] for entry in orders if entry["resource"]["status"] == status)
+
+
+@pytest.mark.parametrize("event", [["zq"], [""], 77, {}])
+@pytest.mark.parametrize("name", ["V46e", "V46f"])
+def test_a_completed_order_without_a_readable_day_is_one_of_the_day_it_was_written(name: str, event: Any) -> None:
+    body = CASES[name].request()
+    order = on_record(body, "completed")
+    order["authoredOn"] = order["dosageInstruction"][0]["timing"]["event"][0]
+    order["dosageInstruction"][0]["timing"]["event"] = event
+    assert not differences(CASES[name], answer(CASES[name], body))
+
+
+@pytest.mark.parametrize("status", ["zq9x", "complete", "", None])
+def test_an_order_with_a_status_that_is_none_may_be_completed(status: Any) -> None:
+    body = CASES["V46e"].request()
+    on_record(body, "completed")["status"] = status
+    assert ("dose", "clarify", "critical") in map(kind, answer(CASES["V46e"], body))
+
+
+@pytest.mark.parametrize("status", ["zq9x", "", "unknown", None])
+def test_a_reason_of_toxicity_counts_unless_the_order_goes_on(status: Any) -> None:
+    body = CASES["V54c"].request()
+    on_record(body, "stopped")["status"] = status
+    assert ("dose", "clarify", "critical") in map(kind, answer(CASES["V54c"], body))
+
+
+@pytest.mark.parametrize("day", [None, "08.02.2026"])
+@pytest.mark.parametrize("name", ["V29d", "V36b"])
+def test_an_egfr_without_a_readable_day_warns_and_says_so(name: str, day: Any) -> None:
+    body = CASES[name].request()
+    for entry in body["prefetch"]["laboratory"]["entry"]:
+        if "33914-3" in str(entry) or "98979-8" in str(entry) or "eGFR" in str(entry) or "filtration" in str(entry):
+            entry["resource"]["effectiveDateTime"] = day
+    cards = answer(CASES[name], body)
+    renal = next(card for card in cards if kind(card) == ("renal", "assess", "warning"))
+    assert "day not recorded" in renal["detail"] or "could not be read" in renal["detail"]
+
+
+def test_a_temperature_without_a_value_is_said() -> None:
+    body = CASES["V37a"].request()
+    del resource(body, "vitalSigns")["valueQuantity"]
+    assert ("record", "cannot-assess", "warning") in map(kind, answer(CASES["V37a"], body))
+
+
+def test_a_temperature_that_says_why_it_has_no_value_is_none() -> None:
+    body = CASES["V37a"].request()
+    temperature = resource(body, "vitalSigns")
+    del temperature["valueQuantity"]
+    temperature["dataAbsentReason"] = {"text": "not measured"}
+    assert [kind(card) for card in answer(CASES["V37a"], body)] == [("monitoring", "monitor", "info")]
+
+
+@pytest.mark.parametrize(
+    "value", [None, {"text": "zq9x"}, {"coding": [{"system": "http://snomed.info/sct", "code": "1"}]}]
+)
+def test_a_disease_status_that_cannot_be_read_is_said(value: Any) -> None:
+    body = CASES["V12"].request()
+    resource(body, "observations")["valueCodeableConcept"] = value
+    assert ("record", "cannot-assess", "warning") in map(kind, answer(CASES["V12"], body))
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"abatementString": "unknown"},
+        {"abatementAge": {}},
+        {"abatementAge": {"value": 99}},
+        {"abatementRange": {"low": {}}},
+    ],
+)
+def test_an_end_that_says_nothing_lifts_no_hold(end: Any) -> None:
+    body = CASES["V14"].request()
+    for entry in body["prefetch"]["conditions"]["entry"]:
+        if "CRS" in str(entry) or "ytokine" in str(entry):
+            entry["resource"] |= end
+    assert not differences(CASES["V14"], answer(CASES["V14"], body))
+
+
+# --- premedication that is none, and claims ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("litres", ["250 mL", "1000 mL"])
+def test_the_drugs_own_bag_hydrates_nobody(litres: str) -> None:
+    body = CASES["V4"].request()
+    patient = CASES["V4"].patient_id
+    bag = {
+        "resourceType": "MedicationRequest",
+        "id": "bag",
+        "status": "draft",
+        "intent": "order",
+        "subject": {"reference": f"Patient/{patient}"},
+        "medicationCodeableConcept": {"text": f"sodium chloride 0.9 % {litres}"},
+        "dosageInstruction": [{"text": "diluent for tarlatamab"}],
+    }
+    entries(body).append({"resource": bag})
+    cards = answer(CASES["V4"], body)
+    assert not differences(CASES["V4"], cards)
+    assert not any("sodium chloride" in str(advice(card).get("evidence")) for card in cards)
+
+
+@pytest.mark.parametrize(
+    ("status", "day", "is_asked"),
+    [
+        ("unknown", "-7", True),
+        ("stopped", "-7", True),
+        ("on-hold", "-7", True),
+        ("active", "-1", True),
+        ("active", "7", False),
+        ("cancelled", "-7", False),
+    ],
+)
+def test_an_order_coded_as_a_claim_is_a_sign_of_an_earlier_dose_unless_it_is_to_come(
+    status: str, day: str, is_asked: bool
+) -> None:
+    case = CASES["V1"]
+    body = case.request()
+    claimed = copy.deepcopy(entries(body)[0]["resource"])
+    hcpcs = "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"
+    claimed |= {"id": "claimed", "status": status}
+    claimed["medicationCodeableConcept"] = {"coding": [{"system": hcpcs, "code": "J9026"}]}
+    claimed["dosageInstruction"][0]["timing"] = {"event": [case.clock.moment(day)]}
+    body["prefetch"]["medicationRequests"] = {"resourceType": "Bundle", "entry": [{"resource": claimed}]}
+    assert (("dose", "clarify", "critical") in map(kind, answer(case, body))) is is_asked
+
+
+# --- text that turns or hides itself -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("letter", ["\u202e", "\u200b", "\u2066", "\u00ad", "\ufeff"])
+def test_letters_that_nobody_sees_reach_no_card(letter: str) -> None:
+    body = CASES["V14"].request()
+    for entry in body["prefetch"]["conditions"]["entry"]:
+        entry["resource"]["code"]["text"] = f"CRS{letter} grade 1"
+        entry["resource"]["id"] = f"a{letter}b"
+    entries(body)[0]["resource"]["id"] = f"<img src=x>{letter}"
+    cards = answer(CASES["V14"], body)
+    assert letter not in str(cards)
+    assert "<img" not in str(cards)
