@@ -96,11 +96,17 @@ def create_app() -> Flask:
     return application
 
 
+def _port(text: str) -> int:
+    if not 0 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return int(text)
+
+
 def main(arguments: list[str]) -> None:
     """Serve until interrupted, and say where as soon as the port listens."""
     parser = argparse.ArgumentParser(prog="app.py", description="Serve tarlatamab-cds on this machine.")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8080, help="0 takes any free port")
+    parser.add_argument("--port", type=_port, default=8080, help="0 takes any free port")
     given = parser.parse_args(arguments)
     application = create_app()
     server = make_server(given.host, given.port, application, threaded=True, request_handler=_Connection)

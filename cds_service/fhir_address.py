@@ -18,6 +18,7 @@ _HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,252})|[0-9a-f:.]{2,45}")
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*")
 _DOTS: Final = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 _CLOUD_METADATA: Final = frozenset({ip_address("168.63.129.16")})  # a public address that only answers inside one cloud
+_PROTOCOL: Final = (ip_network("192.0.0.0/24"),)  # protocol assignments; clouds answer there, too
 _TRANSLATED: Final = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))  # NAT64: the IPv4 address at the end
 
 
@@ -100,14 +101,22 @@ def demonstration_rule(scheme: str, address: Address) -> bool:
 
     Link-local, private, shared and metadata addresses are refused, also inside an IPv6 address that stands for them.
     """
-    meant = tuple(_meant_by(address))
-    if all(each.is_loopback for each in meant):
+    if _is_loopback(address):
         return True
+    meant = tuple(_meant_by(address))
     return scheme == "https" and all(each.is_global and not _is_special(each) for each in meant)
+
+
+def _is_loopback(address: Address) -> bool:
+    """Whether packets to it stay on this machine: a translated or tunnelled loopback address leaves it."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def _is_special(address: Address) -> bool:
     """Special addresses that `is_global` lets pass."""
+    if any(address in network for network in _PROTOCOL):
+        return True
     if isinstance(address, IPv6Address) and address.is_site_local:
         return True
     return address.is_multicast or address.is_reserved or address in _CLOUD_METADATA

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Final
 
 import msgspec
 import requests
 
 from cds_service.fhir_failure import Failure, FhirFailed
+from cds_service.json_numbers import number_or_text
 from fhir_mappings.chart import Resource
 
 UNREADABLE_LINK: Final = "a next link that is no URL"
 MOST_NESTED: Final = 100
-MOST_DIGITS: Final = 64
 
 _STATUSES: Final[Mapping[int, Failure]] = {
     401: Failure.NOT_AUTHORISED,
@@ -51,16 +50,7 @@ def body_of(response: requests.Response, most: int) -> bytes:
     return bytes(body)
 
 
-def _number(text: str) -> Decimal | str:
-    """A decimal with the digits it was sent with; beyond reason it stays a text, and its resource says so itself."""
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        return text
-    return number if abs(number.adjusted()) <= MOST_DIGITS else text
-
-
-_DECODER: Final = msgspec.json.Decoder(float_hook=_number)
+_DECODER: Final = msgspec.json.Decoder(float_hook=number_or_text)
 
 
 def resource_in(body: bytes, resource_type: str) -> Resource:

@@ -36,6 +36,7 @@ NO_SERVER: Final = "it was not prefetched, and the call names no FHIR server"
 NO_PATIENT_ID: Final = "it was not prefetched, and the patient's id can stand in no query"
 ANOTHER_PATIENT: Final = "it belongs to another patient and was not used"
 NO_PATIENT: Final = "it names no patient and was not used"
+TWO_VERSIONS: Final = "it came in two versions that differ, and neither says when it was updated"
 NO_RESOURCE: Final = "an entry is no FHIR resource"
 
 _READ: Final = (*PREFETCH, CLINICAL_OBSERVATIONS)
@@ -337,11 +338,13 @@ class _Record:
         return whose
 
     def _keep(self, resource: Resource) -> None:
-        """The same `Type/id` once: the newest `meta.lastUpdated`, else the first."""
+        """The same `Type/id` once: the newest `meta.lastUpdated`, else the first, and that they differ is said."""
         place = reference_of(resource) or f"#{len(self.resources)}"
         known = self.resources.get(place)
         if known is None or _is_newer(resource, known):
             self.resources[place] = resource
+        elif known != resource and not _is_newer(known, resource):
+            self._leave_out(resource, _type_of(resource), TWO_VERSIONS, foreign=False)
 
     def _take_medication(self, resource: Resource, full_url: str) -> None:
         for place in (reference_of(resource), full_url if full_url.startswith("urn:") else ""):

@@ -157,8 +157,9 @@ def offers(review: OrderReview) -> tuple[Offer, ...]:
     """The catalogue, in the order in which discovery lists it."""
     prefetch = dict(templates_by_key())
     needs = (
-        "Prefetch or read access for Patient, Condition, MedicationRequest, MedicationAdministration, Observation, "
-        "Procedure, AdverseEvent and AllergyIntolerance. Without given doses, orders and conditions the call gets 412."
+        "Prefetch or read access for Patient, Condition, MedicationRequest, MedicationAdministration, Medication, "
+        "Observation, Procedure, AdverseEvent and AllergyIntolerance. The call gets 412 only where given doses, orders "
+        "and conditions can all three not be had."
     )
     return (
         Offer(

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
-from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
@@ -27,27 +26,18 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from cds_service.errors import Mistake, RequestError
+from cds_service.json_numbers import number_or_text
 
 SUMMARY_LENGTH: Final = 139
 """C61: fewer than 140 characters."""
 
 TOO_DEEP: Final = "the JSON is nested too deeply"
 
-MOST_DIGITS: Final = 64
-"""A number with a larger exponent than this is no quantity, and costly to expand."""
-
 
 # --- bytes to JSON ------------------------------------------------------------------------------------------
 
 
-def _decimal(text: str) -> Decimal:
-    number = Decimal(text)
-    if abs(number.adjusted()) > MOST_DIGITS:
-        raise ValueError("number out of range")
-    return number
-
-
-_DECODER: Final = msgspec.json.Decoder(float_hook=_decimal)
+_DECODER: Final = msgspec.json.Decoder(float_hook=number_or_text)
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -55,7 +45,7 @@ def decode(body: bytes) -> dict[str, Any]:
     """The JSON object in `body`, each decimal number with the digits it was sent with.
 
     Raises: RequestError for anything that is not one strict JSON object: comments, NaN, invalid UTF-8, a key that
-    stands twice in one object (which of the two doses would count?), nesting or numbers beyond reason.
+    stands twice in one object (which of the two doses would count?), nesting beyond reason.
     """
     body = body.removeprefix(b"\xef\xbb\xbf")
     try:
@@ -117,10 +107,12 @@ class DraftOrders(Incoming):
 
     @model_validator(mode="before")
     @classmethod
-    def _null_is_absent(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("entry", ()) is None:
+    def _null_is_absent_and_an_object_one_entry(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        if value.get("entry", ()) is None:
             return {key: member for key, member in value.items() if key != "entry"}
-        return value
+        return {**value, "entry": [value["entry"]]} if isinstance(value.get("entry"), dict) else value
 
 
 class OrderContext(Incoming):
@@ -259,7 +251,6 @@ def json_path(place: tuple[int | str, ...]) -> str:
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+")]
 Uuid = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
-Extension = dict[str, Any]
 
 
 class Outgoing(BaseModel):

@@ -29,7 +29,6 @@ _STARTS = (
     "effectiveTimeDateTime",
     "effectiveTimePeriod",
     "occurenceDateTime",
-    "occurenceDateTime",
     "occurencePeriod",
     "occurrenceDateTime",
     "occurrencePeriod",

@@ -17,7 +17,6 @@ from fhir_mappings.chart import Resource
 from fhir_mappings.facts import Unknown
 from fhir_mappings.terminology import Concept, ValueSet, system_uri
 
-_EMPTY: Final[Mapping[str, Any]] = {}
 _LONGEST_TEXT: Final = 4000
 _LARGEST_EXPONENT: Final = 12
 

@@ -149,7 +149,7 @@ def read(chart: Chart, *, zone: ZoneInfo, at: datetime) -> TreatmentState:
         reader = _READERS.get(words(resource.get("resourceType")))
         if reader is not None:
             reader(resource, reading)
-    return _state(chart, clinic, found)
+    return _state(chart, found)
 
 
 def _is_ours(resource: Any, clinic: Clinic, found: _Findings, *, is_draft: bool = False) -> bool:
@@ -183,10 +183,10 @@ def _recogniser(
     return recognised
 
 
-def _state(chart: Chart, clinic: Clinic, found: _Findings) -> TreatmentState:
-    nobody = Person(reference=f"Patient/{clinic.patient_id}")
+def _state(chart: Chart, found: _Findings) -> TreatmentState:
+    """Everything found. Without a Patient resource the person has no reference: there is nothing to show."""
     return TreatmentState(
-        patient=next(iter(found.people), nobody),
+        patient=next(iter(found.people), Person(reference="")),
         needs=chart.needs,
         orders=tuple(found.orders),
         administrations=tuple(found.administrations),
@@ -215,7 +215,7 @@ def _read_orders(drafts: tuple[tuple[int, Resource], ...], resources: tuple[Reso
     on_record = tuple((-1, resource) for resource in resources if words(resource.get("resourceType")) in _ORDERS)
     for entry, order in (*drafts, *on_record):
         medication = reading.medications.get(id(order))
-        if medication is None or (entry < 0 and code_of(order.get("status")) == "entered-in-error"):
+        if medication is None or _forbids(order) or (entry < 0 and code_of(order.get("status")) == "entered-in-error"):
             continue
         match reading.kinds[id(order)]:
             case Recognition.DRUG:
@@ -231,9 +231,14 @@ def _read_orders(drafts: tuple[tuple[int, Resource], ...], resources: tuple[Reso
         _read_companion(order, reading, is_draft=entry >= 0)
 
 
+def _forbids(order: Resource) -> bool:
+    """Whether an order says that something is not to be given."""
+    return order.get("doNotPerform") is True
+
+
 def _read_companion(order: Resource, reading: _Reading, *, is_draft: bool) -> None:
     medication = reading.medications.get(id(order))
-    if medication is None or not _is_of_interest(order, reading):
+    if medication is None or _forbids(order) or not _is_of_interest(order, reading):
         return
     if not is_draft and code_of(order.get("status")) != "active":
         return

@@ -150,7 +150,7 @@ def test_a_byte_order_mark_is_no_mistake(client: FlaskClient) -> None:
         (order_sign(context=context(patientId=f"{PATIENT}?x=1")), "context.patientId: does not have the required form"),
         (order_sign(context=context(draftOrders=...)), "context.draftOrders: required, and missing"),
         (order_sign(context=context(draftOrders=[])), "context.draftOrders: must be an object"),
-        (order_sign(context=context(draftOrders={"entry": {}})), "context.draftOrders.entry: must be a list"),
+        (order_sign(context=context(draftOrders={"entry": "x"})), "context.draftOrders.entry: must be a list"),
         (
             order_sign(context=context(draftOrders={"resourceType": "MedicationRequest"})),
             "context.draftOrders.resourceType: does not have the required form",
@@ -200,7 +200,6 @@ def test_all_mistakes_are_named_at_once(client: FlaskClient) -> None:
         (b'{"a":1} // comment', "the body is not valid JSON"),
         (b'{"a":"\xff"}', "the body is not valid JSON"),
         (b'{"a":"\\ud800"}', "the body is not valid JSON"),
-        (b'{"a":1e999}', "the body is not valid JSON"),
         (b"[]", "the body must be a JSON object"),
         (b"null", "the body must be a JSON object"),
         (b'{"a":1,"a":2}', "a key stands twice in one JSON object"),

@@ -24,7 +24,7 @@ from cds_service.knowledge.regimen import Regimen, Row, Table
 from fhir_mappings.facts import NotRecorded, OrderedDose, TreatmentState, Unknown, When
 
 INDICATORS: Final = ("critical", "warning", "info")
-NOT_TO_BE_GIVEN: Final = frozenset({"cancelled", "stopped", "entered-in-error", "ended", "completed"})
+NOT_TO_BE_GIVEN: Final = frozenset({"cancelled", "stopped", "entered-in-error", "ended"})
 BESIDE_STOP: Final = frozenset({("pregnancy", "avoid"), ("lactation", "avoid")})
 CaseQuestion = Callable[[Case, Row], Finding | None]
 CASE_TABLES: Final[Mapping[str, Mapping[str, CaseQuestion]]] = {

@@ -112,13 +112,13 @@ def test_no_female_sex_is_no_evidence() -> None:
     )
 
 
-def test_without_a_patient_resource_the_person_is_known_by_reference_only() -> None:
-    assert state().patient == Person(reference="Patient/p1")
+def test_without_a_patient_resource_nothing_is_known_of_the_person() -> None:
+    assert state().patient == Person(reference="")
 
 
 def test_another_patient_is_never_used() -> None:
     found = state({"resourceType": "Patient", "id": "p2", "birthDate": "1990-01-01"})
-    assert found.patient == Person(reference="Patient/p1")
+    assert found.patient == Person(reference="")
     assert [(u.what, u.foreign) for u in found.unknowns] == [("Patient", True)]
 
 

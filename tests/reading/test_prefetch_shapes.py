@@ -334,6 +334,14 @@ def test_the_same_resource_twice_counts_once_the_newest_or_else_the_first() -> N
     assert [found.get("note") for found in chart.resources if found["resourceType"] == "Condition"] == ["undated"]
 
 
+def test_two_versions_that_differ_and_do_not_say_which_is_newer_are_said() -> None:
+    one, other = resource("Condition", "c1", note="one"), resource("Condition", "c1", note="other")
+    chart = read(whole_prefetch(conditions=bundle(one, other, one)))
+    assert [found for found in chart.resources if found["resourceType"] == "Condition"] == [one]
+    why = "it came in two versions that differ, and neither says when it was updated"
+    assert unknowns(chart) == [("Condition", "Condition/c1", why, False)]
+
+
 def test_resources_without_an_id_take_that_of_their_full_url_and_count_once() -> None:
     bare = {"resourceType": "Condition", "subject": {"reference": "Patient/p1"}}
     entries = [

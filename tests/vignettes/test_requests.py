@@ -281,3 +281,45 @@ def test_letters_that_nobody_sees_reach_no_card(letter: str) -> None:
     cards = answer(CASES["V14"], body)
     assert letter not in str(cards)
     assert "<img" not in str(cards)
+
+
+# --- orders that order nothing, and orders that are said to be over ---------------------------------------------------
+
+
+def test_an_order_not_to_give_the_drug_is_no_dose_and_premedication_not_to_be_given_is_none() -> None:
+    case = CASES["V5b"]
+    body = case.request()
+    for entry in entries(body):
+        entry["resource"]["doNotPerform"] = True
+    assert answer(case, body) == []
+    body = CASES["V1"].request()
+    for entry in entries(body)[1:]:
+        entry["resource"]["doNotPerform"] = True
+    assert [kind(card) for card in answer(CASES["V1"], body) if kind(card)[0] == "premedication"] == [
+        ("premedication", "order", "warning")
+    ]
+
+
+@pytest.mark.parametrize("status", ["completed", "active", "on-hold", "zq9x", "", None])
+def test_an_order_about_to_be_signed_is_judged_whatever_else_its_status_says(status: Any) -> None:
+    case = CASES["V5b"]
+    body = case.request()
+    entries(body)[0]["resource"]["status"] = status
+    assert not differences(case, answer(case, body))
+
+
+@pytest.mark.parametrize("status", ["cancelled", "stopped", "ended", "entered-in-error"])
+def test_an_order_that_is_called_off_gets_no_card(status: str) -> None:
+    case = CASES["V5b"]
+    body = case.request()
+    entries(body)[0]["resource"]["status"] = status
+    assert answer(case, body) == []
+
+
+def test_no_evidence_is_named_of_a_patient_who_was_not_sent() -> None:
+    case = CASES["V28a"]
+    body = case.request()
+    body["prefetch"]["patient"] = None
+    cards = answer(case, body)
+    assert "pediatric" in [kind(card)[0] for card in cards]
+    assert not any("Patient/" in str(advice(card).get("evidence")) for card in cards)
