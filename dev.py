@@ -46,24 +46,35 @@ def make_environment(environment: Path) -> None:
         )
 
 
-def environment_with(environment: Path, *locks: Path) -> Path:
-    """The interpreter of `environment`, with exactly these locks installed; fast when they already are."""
+def digest_of(environment: Path, *locks: Path) -> str:
+    """What an environment writes down of itself once these locks are installed."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     wanted = hashlib.sha256("\n".join([version, str(environment)]).encode())
     for lock in locks:
         wanted.update(lock.read_bytes())
+    return wanted.hexdigest()
+
+
+def environment_with(environment: Path, *locks: Path, part_of_it: Path | None = None) -> Path:
+    """The interpreter of `environment`, with exactly these locks installed; fast when they already are.
+
+    An environment that holds only `part_of_it` stays and is filled up: a service may be running from it.
+    """
+    wanted = digest_of(environment, *locks)
     stamp, python = environment / "installed-from", python_of(environment)
-    if stamp.is_file() and python.exists() and stamp.read_text(encoding="ascii") == wanted.hexdigest():
+    found = stamp.read_text(encoding="ascii") if stamp.is_file() and python.exists() else ""
+    if found == wanted:
         return python
     print(f"Setting up {environment.name} ...", flush=True)
-    make_environment(environment)
+    if part_of_it is None or found != digest_of(environment, part_of_it):
+        make_environment(environment)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
     for lock in locks:
         if subprocess.run([*pip, "--requirement", str(lock)], check=False).returncode != 0:
             raise Stopped(
                 f"pip could not install {lock.relative_to(ROOT)}: see its message above (is the network there?)"
             )
-    stamp.write_text(wanted.hexdigest(), encoding="ascii")
+    stamp.write_text(wanted, encoding="ascii")
     return python
 
 
@@ -91,7 +102,7 @@ def run(arguments: list[str]) -> int:
 
 def setup() -> Path:
     """The environment for working on the code: the service, its tests and its tools."""
-    return environment_with(ROOT / ".venv", LOCKS / "test.txt")
+    return environment_with(ROOT / ".venv", LOCKS / "test.txt", part_of_it=LOCKS / "runtime.txt")
 
 
 def test(arguments: list[str]) -> int:

@@ -43,6 +43,21 @@ def test_an_environment_is_made_once_and_again_only_for_another_lock(tmp_path: P
     assert made == [environment, environment]
 
 
+def test_an_environment_that_a_service_may_run_from_is_filled_up_and_not_made_again(
+    tmp_path: Path, made: list[Path]
+) -> None:
+    environment, runtime, lock = tmp_path / ".venv", tmp_path / "runtime.txt", a_lock(tmp_path, "more==1.0")
+    runtime.write_text("some==1.0")
+    dev.environment_with(environment, runtime)
+    dev.environment_with(environment, lock, part_of_it=runtime)
+    assert made == [environment]
+    runtime.write_text("some==2.0")
+    dev.environment_with(environment, runtime)
+    runtime.write_text("some==3.0")
+    dev.environment_with(environment, lock, part_of_it=runtime)
+    assert made == [environment] * 3
+
+
 def test_an_environment_that_lost_its_interpreter_is_made_again(tmp_path: Path, made: list[Path]) -> None:
     environment, lock = tmp_path / ".venv", a_lock(tmp_path)
     dev.environment_with(environment, lock)
