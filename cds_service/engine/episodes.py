@@ -7,13 +7,13 @@ episode unless a completed dose or a whole resolved day lies between them. The w
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import Enum
 from functools import cached_property
-from typing import Final
+from typing import Final, assert_never
 
-from cds_service.engine.history import DoseKind, GivenDose, History
+from cds_service.engine.history import DoseDays, DoseKind, GivenDose, History
 from cds_service.knowledge.regimen import Regimen, Row
 from fhir_mappings.facts import (
     Course,
@@ -43,6 +43,59 @@ def grade_value(record: ToxicityRecord) -> int | None:
 
 def is_lower_bound(record: ToxicityRecord) -> bool:
     return isinstance(record.grade, Grade) and record.grade.at_least
+
+
+@dataclass(kw_only=True)
+class _Standing:
+    """What the records of an event say so far of its being over; kept while they are gone through, day by day.
+
+    `points` and `without_outcome` are the latest first days of observations and of adverse events without outcome:
+    both are closed by another record of the event that ends on such a day or later, or on a day that is not known.
+    """
+
+    is_open: bool = False
+    is_over_some_day: bool = False
+    last_end: When | None = None
+    points: date | None = None
+    without_outcome: date | None = None
+
+    def add(self, record: ToxicityRecord) -> None:
+        day = record.onset.earliest if isinstance(record.onset, When) else date.min
+        match record.course:
+            case Course.OPEN | Course.FATAL:
+                self.is_open = True
+            case Course.RESOLVED if isinstance(record.end, When):
+                self.end(record.end)
+            case Course.RESOLVED:
+                self.is_over_some_day = True
+            case Course.POINT:
+                self.points = max(day, self.points or date.min)
+            case Course.OUTCOME_MISSING:
+                self.without_outcome = max(day, self.without_outcome or date.min)
+            case _:
+                assert_never(record.course)
+
+    def end(self, day: When) -> None:
+        """A record ends on this day, or the patient is seen to be back at grade 0."""
+        if self.last_end is None or day.latest > self.last_end.latest:
+            self.last_end = day
+
+    def _is_closed(self, day: date) -> bool:
+        return self.is_over_some_day or (self.last_end is not None and self.last_end.latest >= day)
+
+    @property
+    def state(self) -> State:
+        if self.is_open:
+            return State.ACTIVE
+        if self.points is not None and not self._is_closed(self.points):
+            return State.POINT_OPEN
+        if self.without_outcome is not None and not self._is_closed(self.without_outcome):
+            return State.OUTCOME_MISSING
+        return State.RESOLVED
+
+    @property
+    def ended(self) -> When | None:
+        return self.last_end if self.state is State.RESOLVED else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,35 +137,23 @@ class Episode:
         return max(self.onsets, key=lambda when: (when.latest, when.earliest), default=None)
 
     @cached_property
-    def _ends(self) -> tuple[When, ...]:
-        closed = [record.end for record in self.records if record.course is Course.RESOLVED]
-        closed += [record.onset for record in self.closings]
-        return tuple(end for end in closed if isinstance(end, When))
+    def _standing(self) -> _Standing:
+        standing = _Standing()
+        for record in self.records:
+            standing.add(record)
+        for record in self.closings:
+            if isinstance(record.onset, When):
+                standing.end(record.onset)
+        return standing
 
-    @cached_property
+    @property
     def ended(self) -> When | None:
         """The day on which it was over; None while it is not, or where no record says when."""
-        if self.state is not State.RESOLVED:
-            return None
-        return max(self._ends, key=lambda end: end.latest, default=None)
+        return self._standing.ended
 
-    def _is_closed(self, record: ToxicityRecord) -> bool:
-        """Whether an observation, or an adverse event without outcome, is closed by another record of the episode."""
-        if any(other.course is Course.RESOLVED and not isinstance(other.end, When) for other in self.records):
-            return True
-        day = record.onset
-        return any(not isinstance(day, When) or end.latest >= day.earliest for end in self._ends)
-
-    @cached_property
+    @property
     def state(self) -> State:
-        courses = {record.course for record in self.records}
-        if courses & {Course.OPEN, Course.FATAL}:
-            return State.ACTIVE
-        if any(record.course is Course.POINT and not self._is_closed(record) for record in self.records):
-            return State.POINT_OPEN
-        if any(record.course is Course.OUTCOME_MISSING and not self._is_closed(record) for record in self.records):
-            return State.OUTCOME_MISSING
-        return State.RESOLVED
+        return self._standing.state
 
     @property
     def is_active(self) -> bool:
@@ -135,7 +176,8 @@ class Episode:
         closed = [record for record in worse if record.course is Course.RESOLVED]
         since = max((r.onset.earliest for r in worse if isinstance(r.onset, When)), default=date.min)
         still_open = any(record.course in {Course.OPEN, Course.FATAL} for record in worse)
-        milder = [r for r in self.records if r not in worse and (r.course is Course.POINT or not still_open)]
+        at_most = [record for record in self.records if _is_at_most(record, grade_to)]
+        milder = [record for record in at_most if record.course is Course.POINT or not still_open]
         days = [r.onset for r in (*milder, *self.closings) if isinstance(r.onset, When) and r.onset.latest >= since]
         ends = [record.end for record in closed if isinstance(record.end, When)]
         if ends and len(ends) == len(closed) and not still_open:
@@ -186,11 +228,6 @@ def is_not_ours(record: ToxicityRecord, history: History, engagers: Sequence[Oth
     return any(isinstance(other.day, When) and other.day.latest <= record.onset.earliest for other in engagers)
 
 
-def _dose_between(one: When, other: When, doses: Sequence[GivenDose]) -> bool:
-    """A completed dose after the day of the first onset, up to the day of the second (which it then caused)."""
-    return any(one.latest < dose.day.latest and dose.day.earliest <= other.latest for dose in doses)
-
-
 def _apart(one: When, other: When) -> int:
     """The most days between two onsets; 0 where both are recorded alike."""
     if (one.earliest, one.latest) == (other.earliest, other.latest):
@@ -198,16 +235,37 @@ def _apart(one: When, other: When) -> int:
     return (other.latest - one.earliest).days
 
 
-def _belongs(onset: When, episode: Episode, doses: Sequence[GivenDose], gap: int) -> bool:
-    """Whether a record of this onset is part of the episode, all of whose records have an onset."""
-    last = max(episode.onsets, key=lambda when: (when.latest, when.earliest))
-    if _dose_between(last, onset, doses):
-        return False
-    ended = episode.ended
-    if ended is not None and onset.latest - ended.latest > ONE_DAY:
-        return False
-    touches = episode.is_active or (ended is not None and onset.earliest - ended.latest <= ONE_DAY)
-    return touches or _apart(last, onset) <= gap
+@dataclass(kw_only=True)
+class _Event:
+    """An episode while its records, and the observations that close it, are gathered; `last` is its latest onset."""
+
+    last: When
+    records: list[ToxicityRecord] = field(default_factory=list)
+    closings: list[ToxicityRecord] = field(default_factory=list)
+    standing: _Standing = field(default_factory=_Standing)
+
+    def add(self, record: ToxicityRecord, onset: When) -> None:
+        self.last = onset
+        self.records.append(record)
+        self.standing.add(record)
+
+    def close(self, record: ToxicityRecord, onset: When) -> None:
+        self.closings.append(record)
+        self.standing.end(onset)
+
+    def holds(self, onset: When, doses: DoseDays, gap: int) -> bool:
+        """Whether a record of this onset, which is not before the last one, is part of this event.
+
+        It is none if a completed dose after the day of the last onset, up to the day of this one, caused it.
+        """
+        if doses.any_after(self.last.latest, onset.latest):
+            return False
+        ended = self.standing.ended
+        if ended is not None and onset.latest - ended.latest > ONE_DAY:
+            return False
+        is_active = self.standing.state is not State.RESOLVED
+        touches = is_active or (ended is not None and onset.earliest - ended.latest <= ONE_DAY)
+        return touches or _apart(self.last, onset) <= gap
 
 
 def _by_onset(dated: tuple[When, ToxicityRecord]) -> tuple[date, date, int]:
@@ -225,18 +283,20 @@ def episodes_of(
     """
     own = [record for record in records if record.syndrome is syndrome]
     dated = sorted(((r.onset, r) for r in own if isinstance(r.onset, When)), key=_by_onset)
-    found: list[Episode] = []
+    days = DoseDays(doses=doses)
+    found: list[_Event] = []
     for onset, record in dated:
         if grade_value(record) == 0 and not is_lower_bound(record):
             if found:
-                found[-1] = replace(found[-1], closings=(*found[-1].closings, record))
-        elif found and _belongs(onset, found[-1], doses, gap_days):
-            found[-1] = replace(found[-1], records=(*found[-1].records, record))
-        else:
-            found.append(Episode(syndrome=syndrome, records=(record,)))
+                found[-1].close(record, onset)
+            continue
+        if not found or not found[-1].holds(onset, days, gap_days):
+            found.append(_Event(last=onset))
+        found[-1].add(record, onset)
+    episodes = [Episode(syndrome=syndrome, records=tuple(e.records), closings=tuple(e.closings)) for e in found]
     undated = tuple(r for r in own if not isinstance(r.onset, When) and grade_value(r) != 0)
-    if undated and found:
-        found[-1] = replace(found[-1], records=(*found[-1].records, *undated), joined_without_onset=True)
+    if undated and episodes:
+        episodes[-1] = replace(episodes[-1], records=(*episodes[-1].records, *undated), joined_without_onset=True)
     elif undated:
-        found.append(Episode(syndrome=syndrome, records=undated))
-    return tuple(found)
+        episodes.append(Episode(syndrome=syndrome, records=undated))
+    return tuple(episodes)

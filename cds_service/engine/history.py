@@ -6,11 +6,15 @@ about, completed orders stand in only where no administration is on record. What
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import Enum
+from functools import cached_property
+from itertools import accumulate
 from typing import Final
 
 from cds_service.engine.advice import Because
@@ -55,6 +59,34 @@ class GivenDose:
 
     def because(self, shows: str) -> tuple[Because, ...]:
         return tuple(Because(reference=reference, shows=shows) for reference in self.references)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoseDays:
+    """The days of doses, sorted once to be asked many times whether one of them lies in a span."""
+
+    doses: Sequence[GivenDose]
+
+    @cached_property
+    def _latest(self) -> list[date]:
+        return sorted(dose.day.latest for dose in self.doses)
+
+    @cached_property
+    def _earliest(self) -> list[date]:
+        """For each place of `_latest` the earliest day that a dose from there on may be of."""
+        days = sorted((dose.day.latest, dose.day.earliest) for dose in self.doses)
+        return list(accumulate((earliest for _, earliest in reversed(days)), min))[::-1]
+
+    def any_in(self, first: date, last: date) -> bool:
+        """Whether a dose was, or may have been, given from the first to the last day."""
+        return self._any_from(bisect_left(self._latest, first), last)
+
+    def any_after(self, day: date, last: date) -> bool:
+        """Whether a dose was, or may have been, given after this day, up to the last."""
+        return self._any_from(bisect_right(self._latest, day), last)
+
+    def _any_from(self, place: int, last: date) -> bool:
+        return place < len(self._latest) and self._earliest[place] <= last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,35 +148,58 @@ def _start(row: Administration) -> When | None:
     return row.start if isinstance(row.start, When) else None
 
 
-def _same_day(one: When, other: When) -> bool:
-    return one.earliest == other.earliest and one.latest == other.latest
+def _span(day: When) -> tuple[date, date]:
+    return day.earliest, day.latest
 
 
-def _same_start(one: When, other: When) -> bool:
-    return one.instant is not None and one.instant == other.instant
+def _shared(row: Administration, start: When) -> list[Hashable]:
+    """What copies of a row share, any of them: an identifier, or order and clock time, or clock time and amount.
+
+    Always on one day.
+    """
+    day = _span(start)
+    found: list[Hashable] = [(day, "reference", row.reference)]
+    found += [(day, "identifier", identifier) for identifier in row.identifiers]
+    if start.instant is not None:
+        found.append((day, "amount", start.instant, row.amount.mg))
+        if row.request:
+            found.append((day, "order", start.instant, row.request))
+    return found
 
 
-def _is_copy(one: Administration, other: Administration) -> bool:
-    """Copies share an identifier, or order and clock time, or clock time and amount; always on one day."""
-    first, second = _start(one), _start(other)
-    if first is None or second is None or not _same_day(first, second):
-        return False
-    if one.reference == other.reference or one.identifiers & other.identifiers:
-        return True
-    if not _same_start(first, second):
-        return False
-    return (one.request != "" and one.request == other.request) or one.amount.mg == other.amount.mg
+def copies_of_one_dose(rows: Iterable[tuple[Administration, When]]) -> list[Sequence[Administration]]:
+    """Which rows are copies of each other, be it by way of a third? Groups in the order of their last rows.
+
+    Source: clinical-rules "Given doses" 2.
+    """
+    groups: dict[int, deque[Administration]] = {}  # by the number of the last row
+    home: dict[Hashable, int] = {}  # the group that shares this
+    joined: dict[int, int] = {}  # into which group another one went
+
+    def group_of(number: int) -> int:
+        while number in joined:
+            joined[number] = number = joined.get(joined[number], joined[number])
+        return number
+
+    for number, (row, start) in enumerate(rows):
+        shared = _shared(row, start)
+        own: deque[Administration] = deque()
+        for earlier in sorted({group_of(home[feature]) for feature in shared if feature in home}):
+            own = _one_after_the_other(own, groups.pop(earlier))
+            joined[earlier] = number
+        own.append(row)
+        groups[number] = own
+        home.update((feature, number) for feature in shared)
+    return list(groups.values())
 
 
-def _grouped(
-    rows: Sequence[Administration], together: Callable[[Administration, Administration], bool]
-) -> list[list[Administration]]:
-    groups: list[list[Administration]] = []
-    for row in rows:
-        joined = [group for group in groups if any(together(row, member) for member in group)]
-        merged = [member for group in joined for member in group] + [row]
-        groups = [group for group in groups if group not in joined] + [merged]
-    return groups
+def _one_after_the_other(one: deque[Administration], other: deque[Administration]) -> deque[Administration]:
+    """The shorter is moved, so that many small groups cost no more than one large one."""
+    if len(one) < len(other):
+        other.extendleft(reversed(one))
+        return other
+    one.extend(other)
+    return one
 
 
 def _one_dose(copies: Sequence[Administration], regimen: Regimen) -> GivenDose:
@@ -188,19 +243,16 @@ def _by_time(dose: GivenDose) -> tuple[date, date, str]:
     return dose.day.latest, dose.day.earliest, clock
 
 
-def _administered(rows: Sequence[Administration], regimen: Regimen) -> list[GivenDose]:
-    days: list[list[tuple[GivenDose, bool]]] = []
-    for copies in _grouped(rows, _is_copy):
+def _administered(rows: Iterable[tuple[Administration, When]], regimen: Regimen) -> list[GivenDose]:
+    """The doses of these rows, each with its start: copies taken once, those of one certain day summed."""
+    days: dict[Hashable, list[tuple[GivenDose, bool]]] = {}
+    for number, copies in enumerate(copies_of_one_dose(rows)):
         dose = _one_dose(copies, regimen)
         finished = any(row.status in FINISHED for row in copies)
-        same = next((day for day in days if dose.day.is_certain and _same_day(day[0][0].day, dose.day)), None)
-        if same is None:
-            days.append([(dose, finished)])
-        else:
-            same.append((dose, finished))
+        days.setdefault(dose.day.earliest if dose.day.is_certain else number, []).append((dose, finished))
     return [
         day[0][0] if len(day) == 1 else _one_day([dose for dose, _ in day], any(done for _, done in day), regimen)
-        for day in days
+        for day in days.values()
     ]
 
 
@@ -219,7 +271,7 @@ def _orders_on_record(state: TreatmentState, retracted: frozenset[str], statuses
 
 def _stand_ins(orders: Sequence[OrderedDose], regimen: Regimen, today: date) -> list[GivenDose]:
     """Completed orders as doses; several of one day are taken as their sum, and asked about."""
-    days: list[list[GivenDose]] = []
+    days: dict[tuple[date, date], list[GivenDose]] = {}
     for order in orders:
         if not isinstance(order.day, When) or order.day.earliest > today:
             continue
@@ -231,12 +283,8 @@ def _stand_ins(orders: Sequence[OrderedDose], regimen: Regimen, today: date) -> 
             requests=frozenset({order.order}),
             assumed=True,
         )
-        same = next((day for day in days if _same_day(day[0].day, dose.day)), None)
-        if same is None:
-            days.append([dose])
-        else:
-            same.append(dose)
-    return [day[0] if len(day) == 1 else _one_day(day, finished=True, regimen=regimen) for day in days]
+        days.setdefault(_span(dose.day), []).append(dose)
+    return [day[0] if len(day) == 1 else _one_day(day, finished=True, regimen=regimen) for day in days.values()]
 
 
 def _reading_doubts(state: TreatmentState, exposed: Sequence[Administration], today: date) -> list[Doubt]:
@@ -341,9 +389,8 @@ def _open_questions(doses: Sequence[GivenDose]) -> tuple[list[Doubt], list[Doubt
     uncertain: list[Doubt] = []
     partial: list[Doubt] = []
     summed: list[Doubt] = []
-    for index, dose in enumerate(doses):
-        if any(later.is_completed for later in doses[index + 1 :]):
-            continue
+    last_completed = max((index for index, dose in enumerate(doses) if dose.is_completed), default=0)
+    for dose in doses[last_completed:]:
         if dose.parts:
             why = f"Several doses of one day, together {_dose_text(dose)}: one dose or several?"
             shown = tuple(b for part in dose.parts for b in part.because(_dose_text(part)))
@@ -364,7 +411,7 @@ def read_history(state: TreatmentState, regimen: Regimen, today: date) -> Histor
     exposed = [row for row in state.administrations if row.status not in NEVER_GIVEN]
     retracted = _names_of(row for row in state.administrations if row.status in NEVER_GIVEN) - _names_of(exposed)
     reading = _reading_doubts(state, exposed, today)
-    given = [row for row in exposed if (start := _start(row)) is not None and start.earliest <= today]
+    given = [(row, start) for row in exposed if (start := _start(row)) is not None and start.earliest <= today]
     doses = sorted(_administered(given, regimen), key=_by_time)
     completed_orders = _orders_on_record(state, retracted, COMPLETED)
     maybe_completed = _orders_on_record(state, retracted, COMPLETED | NO_STATUS)
@@ -382,7 +429,8 @@ def read_history(state: TreatmentState, regimen: Regimen, today: date) -> Histor
     if not doses and not reading:
         uncertain += _missing_history(state, regimen, today, retracted)
     later = _after(doses[-1], maybe_completed, state, _names_of(exposed)) if doses and not reading else []
-    later = [dose for dose in later if not any(_same_day(dose.day, known.day) for known in doses)]
+    known = {_span(dose.day) for dose in doses}
+    later = [dose for dose in later if _span(dose.day) not in known]
     return History(
         doses=tuple(sorted([*doses, *later], key=_by_time)),
         uncertain=tuple(reading + uncertain),
@@ -408,10 +456,11 @@ def planned_orders(state: TreatmentState, history: History, today: date) -> tupl
     """
     drafts = {order.order for order in state.orders if order.in_draft_orders}
     given = frozenset().union(*(dose.requests for dose in history.doses))
+    not_to_come, days = drafts | given, DoseDays(doses=history.doses)
     last = history.doses[-1].day.latest if history.doses else None
     planned: list[OrderedDose] = []
     for order in state.orders:
-        if order.in_draft_orders or order.status != "active" or order.order in drafts | given:
+        if order.in_draft_orders or order.status != "active" or order.order in not_to_come:
             continue
         day = order.day
         if not isinstance(day, When):
@@ -419,9 +468,7 @@ def planned_orders(state: TreatmentState, history: History, today: date) -> tupl
             if last is not None and written is not None and written <= last:
                 continue
             day = When(earliest=today, latest=today)
-        if day.earliest < today or any(
-            dose.day.earliest <= day.latest and day.earliest <= dose.day.latest for dose in history.doses
-        ):
+        if day.earliest < today or days.any_in(day.earliest, day.latest):
             continue
         planned.append(replace(order, day=day))
     return tuple(planned)
