@@ -2,6 +2,9 @@
 
 Plain YAML reads `no` as false, `on` as true, `012` as 10 and keeps the last of two equal keys. Here every plain
 scalar is text; a column's declared kind decides how it is read, and a duplicate key ends the start.
+
+A number stands once: a sentence takes it from a slot. `{step}` (a dose), `{lab_age_days}` (a number), `{within_days}`
+(a column of the row) and `{limit}` (the last day of its `days_since`) are filled here, all other slots by the rules.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha256
 from importlib.resources import files
@@ -20,6 +24,7 @@ import yaml
 
 from cds_service.errors import KnowledgeError
 from cds_service.knowledge.cells import refuse_gaps_and_overlaps
+from cds_service.knowledge.checks import disagreements, limit_of, refuse_contradictions
 from cds_service.knowledge.regimen import (
     Cite,
     Dose,
@@ -185,6 +190,8 @@ def _columns(declared: Mapping[str, str], given: Node, row_id: str) -> dict[str,
 
 
 def _slots_of(sentence: str, node: Node) -> Iterator[str]:
+    if "{{" in sentence or "}}" in sentence:
+        raise node.refuse("braces are for slots alone")
     try:
         for _, name, spec, conversion in Formatter().parse(sentence):
             if name is not None:
@@ -195,19 +202,60 @@ def _slots_of(sentence: str, node: Node) -> Iterator[str]:
         raise node.refuse(f"unbalanced braces: {error}") from None
 
 
-def _say(node: Node, slots: frozenset[str], row_id: str) -> tuple[dict[str, str], tuple[str, ...]]:
+@dataclass(frozen=True)
+class _Slots:
+    """Where the slots of a row's sentences come from: what the row decides, the case, the file.
+
+    Those of the case are filled by the rules, all others here; `used` are those that were filled.
+    """
+
+    decided: Mapping[str, str]
+    case: frozenset[str]
+    file: Mapping[str, str]
+    used: dict[str, str] = field(default_factory=dict)
+
+    def filled(self, sentence: str, node: Node, row_id: str) -> str:
+        """The sentence with every number that the file knows."""
+        for slot in dict.fromkeys(_slots_of(sentence, node)):
+            if slot in self.case and slot not in self.decided:
+                continue
+            value = self.decided.get(slot) or self.file.get(slot)
+            if value is None:
+                raise node.refuse(f"{row_id}: slot {{{slot}}} is not declared")
+            self.used[slot] = value
+            sentence = sentence.replace(f"{{{slot}}}", value)
+        return sentence
+
+
+def _said(columns: Mapping[str, Value]) -> dict[str, str]:
+    """The numbers and doses among the columns, as they are said."""
+    said = (int, Decimal, Dose)
+    return {name: str(v) for name, v in columns.items() if isinstance(v, said) and not isinstance(v, bool)}
+
+
+def _row_slots(
+    inputs: Mapping[str, Value], outputs: Mapping[str, Value], case: frozenset[str], file: Mapping[str, str]
+) -> _Slots:
+    limit = limit_of(inputs)
+    own = _said(inputs) | ({} if limit is None else {"limit": str(limit)})
+    return _Slots(decided=_said(outputs), case=case, file=own | dict(file))
+
+
+def _say(
+    node: Node, slots: _Slots, columns: Mapping[str, Value], row_id: str
+) -> tuple[dict[str, str], tuple[str, ...]]:
     sentences: dict[str, str] = {}
     detail: tuple[str, ...] = ()
     for name, value in node.mapping(SENTENCES).items():
         texts = value.texts() if name == "detail" else (value.text(),)
+        filled = tuple(slots.filled(text, value, row_id) for text in texts)
         for text in texts:
-            for slot in _slots_of(text, value):
-                if slot not in slots:
-                    raise value.refuse(f"{row_id}: slot {{{slot}}} is not declared")
+            for mistake in disagreements(text, columns, slots.file.values()):
+                raise value.refuse(f"{row_id}: {mistake}")
         if name == "detail":
-            detail = texts
+            detail = filled
         else:
-            sentences[name] = texts[0]
+            sentences[name] = filled[0]
     if not sentences:
         raise node.refuse(f"{row_id}: says nothing")
     return sentences, detail
@@ -236,13 +284,22 @@ def _reviewed(node: Node) -> Review | None:
     return Review(who=given["who"].text(), when=given["when"].text(), digest=given["digest"].text())
 
 
-def _digest(given: Mapping[str, Node]) -> str:
-    """12 hexadecimal digits of everything in a row that a review answers for."""
+def _digest(given: Mapping[str, Node], filled: Mapping[str, str]) -> str:
+    """12 hexadecimal digits of everything in a row that a review answers for, with the numbers its sentences take."""
     content = {key: node.plain() for key, node in given.items() if key != "reviewed"}
+    if filled:
+        content["filled"] = dict(filled)
     return sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
 
 
-def _row(table: str, node: Node, inputs: Mapping[str, str], outputs: Mapping[str, str], slots: frozenset[str]) -> Row:
+def _row(
+    table: str,
+    node: Node,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    slots: frozenset[str],
+    values: Mapping[str, str],
+) -> Row:
     given = node.mapping(ROW_KEYS, ROW_KEYS)
     row_id = given["id"].text()
     if not re.fullmatch(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)*", row_id) or len(row_id) > 100:
@@ -250,17 +307,21 @@ def _row(table: str, node: Node, inputs: Mapping[str, str], outputs: Mapping[str
     source = given["source"].text()
     if source not in {origin.value for origin in Origin}:
         raise given["source"].refuse(f"{row_id}: source {source!r}; expected {', '.join(o.value for o in Origin)}")
-    sentences, detail = _say(given["say"], slots, row_id)
-    digest = _digest(given)
+    when, then = _columns(inputs, given["when"], row_id), _columns(outputs, given["then"], row_id)
+    row_slots = _row_slots(when, then, slots, values)
+    sentences, detail = _say(given["say"], row_slots, when | then, row_id)
+    digest = _digest(given, row_slots.used)
     reviewed = _reviewed(given["reviewed"])
     if reviewed is not None and reviewed.digest != digest:
-        raise given["reviewed"].refuse(f"{row_id} has changed since its review of {reviewed.when}: review it again")
+        raise given["reviewed"].refuse(
+            f"{row_id} has changed since its review of {reviewed.when}: review it again, then write digest {digest}"
+        )
     return Row(
         id=row_id,
         table=table,
         line=node.line,
         origin=Origin(source),
-        columns=_columns(inputs, given["when"], row_id) | _columns(outputs, given["then"], row_id),
+        columns=when | then,
         say=sentences,
         detail=detail,
         cite=_cite(given["cite"], row_id),
@@ -278,7 +339,7 @@ def _kinds(node: Node) -> dict[str, str]:
     return kinds
 
 
-def _table(name: str, node: Node, shared_slots: frozenset[str]) -> Table:
+def _table(name: str, node: Node, shared_slots: frozenset[str], values: Mapping[str, str]) -> Table:
     given = node.mapping(TABLE_KEYS, frozenset({"question", "hit", "inputs", "outputs", "rows"}))
     if given["hit"].text() not in {hit.value for hit in Hit}:
         raise given["hit"].refuse("hit is unique, first or collect")
@@ -296,7 +357,7 @@ def _table(name: str, node: Node, shared_slots: frozenset[str]) -> Table:
         inputs=inputs,
         outputs=outputs,
         slots=slots,
-        rows=tuple(_row(name, item, inputs, outputs, slots) for item in given["rows"].items()),
+        rows=tuple(_row(name, item, inputs, outputs, slots, values) for item in given["rows"].items()),
         line=node.line,
         covers=covers,
     )
@@ -309,6 +370,14 @@ def _refuse_repeated_ids(root: Node, tables: Mapping[str, Table]) -> None:
             if row.id in seen:
                 raise Refusal(f"{root.file}:{row.line} row id {row.id} stands already on line {seen[row.id]}")
             seen[row.id] = row.line
+
+
+def _places(given: Mapping[str, Node]) -> dict[str, int]:
+    """The lines of the parts of the file, and of each dose and number."""
+    places = {name: node.line for name, node in given.items()}
+    for part in ("doses", "numbers"):
+        places |= {f"{part}.{name}": node.line for name, node in given[part].mapping().items()}
+    return places
 
 
 def parse(text: str, file: str) -> Regimen:
@@ -326,8 +395,13 @@ def parse(text: str, file: str) -> Regimen:
         raise Refusal(f"{file}:1 is empty")
     root = Node(file, document)
     given = root.mapping(FILE_KEYS, FILE_KEYS)
+    doses = {name: _dose(node) for name, node in given["doses"].mapping().items()}
+    numbers = {name: _number(node) for name, node in given["numbers"].mapping().items()}
     slots = frozenset(given["slots"].texts())
-    tables = {name: _table(name, node, slots) for name, node in given["tables"].mapping().items()}
+    for name in sorted(slots & (doses.keys() | numbers.keys())):
+        raise given["slots"].refuse(f"{name!r} is a slot of the case and a value of the file")
+    values = {name: str(value) for name, value in (*doses.items(), *numbers.items())}
+    tables = {name: _table(name, node, slots, values) for name, node in given["tables"].mapping().items()}
     _refuse_repeated_ids(root, tables)
     regimen = Regimen(
         drug=given["drug"].text(),
@@ -337,10 +411,13 @@ def parse(text: str, file: str) -> Regimen:
         label_url=given["label_url"].text(),
         last_checked_against_label_on=given["last_checked_against_label_on"].text(),
         sources=Sources.SEED_AND_LABEL,
-        doses={name: _dose(node) for name, node in given["doses"].mapping().items()},
-        numbers={name: _number(node) for name, node in given["numbers"].mapping().items()},
+        doses=doses,
+        numbers=numbers,
         tables=tables,
+        file=file,
+        places=_places(given),
     )
+    refuse_contradictions(regimen)
     refuse_gaps_and_overlaps(regimen, file)
     return regimen
 

@@ -164,7 +164,10 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Regimen:
-    """The whole knowledge file for one drug, with only the rows of its sources in force."""
+    """The whole knowledge file for one drug, with only the rows of its sources in force.
+
+    `file` and `places` (the line of `numbers`, of `numbers.lab_age_days`) are for whoever refuses it.
+    """
 
     drug: str
     name: str
@@ -176,6 +179,8 @@ class Regimen:
     doses: Mapping[str, Dose]
     numbers: Mapping[str, Decimal]
     tables: Mapping[str, Table] = field(default_factory=dict)
+    file: str = ""
+    places: Mapping[str, int] = field(default_factory=dict)
 
     def table(self, name: str) -> Table:
         return self.tables[name]

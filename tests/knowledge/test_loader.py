@@ -18,7 +18,7 @@ label: a label
 label_url: https://label.example
 last_checked_against_label_on: "2026-01-01"
 doses:
-  step: "1 mg"
+  step: "10 mg"
 numbers:
   days: "7"
 slots: [drug, day]
@@ -27,12 +27,12 @@ tables:
     question: Which row holds?
     hit: collect
     inputs: {count: integer, share: number, span: range, kinds: texts, due: dose, early: flag}
-    outputs: {topic: text, indicator: text}
+    outputs: {topic: text, action: text, indicator: text}
     slots: [own]
     rows:
       - id: ROW-1
         when: {count: 3, share: "1.5", span: {at_least: 2, at_most: 4}, kinds: [a, b], due: "10 mg", early: yes}
-        then: {topic: dose, indicator: info}
+        then: {topic: dose, action: wait, indicator: info}
         say: {summary: "Give {drug} on {day} {own}.", detail: ["On {day}."]}
         source: seed
         cite: {statements: [S3]}
@@ -92,7 +92,7 @@ def test_a_wrong_shape_is_refused_with_its_line(old: str, new: str, said: str) -
 
 @pytest.mark.parametrize("value", ["1", "1mg", "01 mg", "1 ug", "1.5.0 mg", "one mg", "-1 mg", "1 mg daily"])
 def test_a_dose_is_a_decimal_with_its_unit(value: str) -> None:
-    said = refused(changed('step: "1 mg"', f'step: "{value}"'))
+    said = refused(changed('step: "10 mg"', f'step: "{value}"'))
     assert said == f'k.yaml:8 expected a dose like "1 mg", not {value!r}'
 
 
@@ -225,12 +225,15 @@ def test_a_review_answers_for_the_row_as_it_was_read() -> None:
 def test_a_row_that_changed_since_its_review_ends_the_start(old: str, new: str) -> None:
     digest = parse(SMALL, "k.yaml").rows()[0].digest
     text = changed("reviewed: none", review(digest)).replace(old, new)
-    assert refused(text).endswith("has changed since its review of 2026-01-02: review it again")
-    assert refused(text).startswith("k.yaml:26 ")
+    now = parse(SMALL.replace(old, new), "k.yaml").rows()[0]
+    assert refused(text) == (
+        f"k.yaml:26 {now.id} has changed since its review of 2026-01-02: "
+        f"review it again, then write digest {now.digest}"
+    )
 
 
 def test_the_layout_of_a_row_is_not_part_of_its_review() -> None:
-    spread = changed("{topic: dose, indicator: info}", "{indicator: info,   topic: dose}")
+    spread = changed("{topic: dose, action: wait, indicator: info}", "{indicator: info,   topic: dose, action: wait}")
     assert parse(spread, "k.yaml").rows()[0].digest == parse(SMALL, "k.yaml").rows()[0].digest
 
 
