@@ -13,14 +13,14 @@ from datetime import datetime
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
-from cds_service.engine import gaps, monitoring, populations, step_up, toxicity
+from cds_service.engine import gaps, monitoring, populations, requirements, step_up, toxicity
 from cds_service.engine.advice import Advice, Assessment, Finding, Line
 from cds_service.engine.case import Call, Case
 from cds_service.engine.course import Course, on_day
 from cds_service.engine.history import DoseKind, GivenDose, kind_of, planned_orders
 from cds_service.engine.words import day_text
 from cds_service.errors import KnowledgeError
-from cds_service.knowledge.regimen import Regimen, Row, Table
+from cds_service.knowledge.regimen import Regimen, Row
 from fhir_mappings.facts import NotRecorded, OrderedDose, TreatmentState, Unknown, When
 
 INDICATORS: Final = ("critical", "warning", "info")
@@ -63,14 +63,16 @@ class _Log:
 class Rulebook:
     """The rules of one regimen, ready to assess calls.
 
-    Raises: KnowledgeError where the file asks what nobody can answer.
+    Raises: KnowledgeError where the file asks what nobody can answer, or lacks what an answer needs.
     """
 
     def __init__(self, regimen: Regimen) -> None:
         self.regimen = regimen
+        requirements.refuse_other_names(regimen)
         for name, questions in CASE_TABLES.items():
-            _refuse_unanswerable(regimen.table(name), questions)
-        _refuse_unanswerable(regimen.table("record"), gaps.QUESTIONS)
+            _refuse_unanswerable(regimen, name, questions)
+        _refuse_unanswerable(regimen, "record", gaps.QUESTIONS)
+        requirements.refuse_other_rows(regimen)
 
     def assess(
         self,
@@ -113,10 +115,10 @@ def _rows_of(advice: Advice) -> tuple[Row, ...]:
     return (advice.row, *advice.rows, *(line.row for line in advice.lines))
 
 
-def _refuse_unanswerable(table: Table, questions: Mapping[str, object]) -> None:
-    for row in table.rows:
-        if row.text("question") not in questions:
-            raise KnowledgeError(f"line {row.line} {row.id}: nobody can answer {row.text('question')!r}")
+def _refuse_unanswerable(regimen: Regimen, table: str, questions: Mapping[str, object]) -> None:
+    for row in regimen.table(table).rows:
+        if row.has("question") and row.text("question") not in questions:
+            raise KnowledgeError(f"{regimen.file}:{row.line} {row.id}: nobody can answer {row.text('question')!r}")
 
 
 # --- the cases of a call ---------------------------------------------------------------------------------------
