@@ -66,7 +66,11 @@ READINGS = {
     ),
     "an adverse event without outcome": (
         "knowledge.md: 'or a paired Condition'. Taken: a resolved record of the episode closes it that began "
-        "on its day or later, or ended after that day; not one that ended when it began."
+        "on its day or later, or ended after that day; not one that ended when it began. "
+        "An observation of the day on which such a record ended is closed by it."
+    ),
+    "a grade 0": (
+        "'a grade Observation without a later grade 0'. Taken: it closes what knows no end in the episode before it."
     ),
     "premedication while the position is unknown": "The rules name no n then. Not compared.",
 }

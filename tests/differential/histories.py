@@ -20,6 +20,7 @@ from fhir_mappings.facts import (
     Analyte,
     CancerFinding,
     CancerRecord,
+    Claim,
     Companion,
     CompanionKind,
     Course,
@@ -87,6 +88,7 @@ def history(random: Random) -> History:
             engagers=engagers(random, today),
             labs=tuple(results(random, courses, today)),
             cancer=cancer(today),
+            claims=claims(random, today),
             allergies=(DrugAllergy(reference="AllergyIntolerance/a", name="the drug"),) if chance(random, 1) else (),
         ),
     )
@@ -221,6 +223,7 @@ def ordered(random: Random, courses: Courses, today: date) -> Iterator[OrderedDo
             amount=amount_ordered(random, mg),
             route=Route.INTRAVENOUS,
             minutes=Decimal(60),
+            position_named=random.choice(("C1D1", "C1D8", "C4D1")) if chance(random, 3) else "",
         )
         day += timedelta(days=random.choice((7, 7, 14, 14, *BORDERS)))
 
@@ -261,6 +264,12 @@ def recorded(name: str, status: str, day: date, mg: Decimal, *, stopped_for_toxi
     )
 
 
+def claims(random: Random, today: date) -> tuple[Claim, ...]:
+    if not chance(random, 3):
+        return ()
+    return (Claim(reference="Procedure/claim", day=on(today - timedelta(days=random.choice((1, 8, 15, 40))))),)
+
+
 def companions(random: Random, drafts: tuple[OrderedDose, ...], today: date) -> tuple[Companion, ...]:
     """Undated ones, ones of the first draft's day only, or none of one kind."""
     kinds = list(CompanionKind) if chance(random, 80) else [random.choice(list(CompanionKind))]
@@ -285,7 +294,7 @@ def companions(random: Random, drafts: tuple[OrderedDose, ...], today: date) -> 
 
 
 def toxicities(random: Random, courses: Courses, today: date) -> Iterator[ToxicityRecord]:
-    count = random.choice((0, 0, 0, 1, 1, 1, 2, 2, 3, 4))
+    count = random.choice((0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 6))
     common = (Syndrome.CRS,) * 5 + (Syndrome.NEUROTOXICITY,) * 4 + (Syndrome.INFECTION, Syndrome.FEBRILE_NEUTROPENIA)
     before: ToxicityRecord | None = None
     for place in range(count):
@@ -311,12 +320,16 @@ def onset(random: Random, courses: Courses, today: date) -> date:
 
 
 def toxicity(random: Random, syndrome: Syndrome, place: int, begun: date, today: date) -> ToxicityRecord:
-    course = random.choice((Course.OPEN, Course.OPEN, *(Course.RESOLVED,) * 6, Course.OUTCOME_MISSING))
+    usual = (Course.OPEN, Course.OPEN, *(Course.RESOLVED,) * 6, Course.OUTCOME_MISSING)
+    is_graded = syndrome in {Syndrome.CRS, Syndrome.NEUROTOXICITY}
+    course = Course.POINT if is_graded and chance(random, 12) else random.choice(usual)
     end: MaybeWhen = NotRecorded
     if course is Course.RESOLVED:
         ended = begun + timedelta(days=random.choice((0, 1, 2, 3, 5, 6, 7, 8, 10, 15)))
         end = NotRecorded if chance(random, 12) else on(min(ended, today))
     value = random.choice((None, 1, 1, 2, 2, 3, 3, 3, 4) if chance(random, 60) else (None, 1, 2, 3))
+    if course is Course.POINT:
+        value = random.choice((0, 0, 1, 2, 3))
     return record_of(random, syndrome, place, value, begun, end, course)
 
 
@@ -338,14 +351,15 @@ def record_of(
     end: MaybeWhen,
     course: Course,
 ) -> ToxicityRecord:
-    kind = "AdverseEvent" if course is Course.OUTCOME_MISSING else "Condition"
+    kind = {Course.OUTCOME_MISSING: "AdverseEvent", Course.POINT: "Observation"}.get(course, "Condition")
+    hour = datetime.combine(begun, time(random.choice((0, 1))), UTC) if course is Course.POINT else None
     return ToxicityRecord(
         reference=f"{kind}/t{place + 1}",
         syndrome=syndrome,
         grade=NotRecorded
         if value is None
         else Grade(value=value, scale=Scale.NOT_STATED, source=GradeSource.CONDITION_CODE),
-        onset=on(begun),
+        onset=on(begun, hour),
         end=end,
         course=course,
         confirmed=not chance(random, 8),

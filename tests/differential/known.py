@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Final
 
 from fhir_mappings.facts import Course, NotRecorded, Syndrome, ToxicityRecord, TreatmentState, When
@@ -36,11 +37,33 @@ def open_without_grade_beside_a_graded_one(state: TreatmentState) -> bool:
     return False
 
 
-def without_outcome_beside_a_resolved_one(state: TreatmentState) -> bool:
-    """An adverse event without outcome is closed by a record that ended when it began, or began before it."""
+def milder_on_the_day_of_another_record(state: TreatmentState) -> bool:
+    """A grade 0 or 1 of the same day closes a toxicity or documents its fall, also if it was seen hours before it."""
+    for syndrome in (Syndrome.CRS, Syndrome.NEUROTOXICITY):
+        graded = [r for r in of_syndrome(state, syndrome) if r.grade is not NotRecorded]
+        mild = {(day_of(r), grade(r)) for r in graded if grade(r) <= 1}
+        if any(
+            (day_of(r), value) in mild for r in of_syndrome(state, syndrome) for value in (0, 1) if value != grade(r)
+        ):
+            return True
+    return False
+
+
+def absent_after_an_end(state: TreatmentState) -> bool:
+    """A grade 0 after a resolved record moves the end of that record to its own day."""
+    for syndrome in (Syndrome.CRS, Syndrome.NEUROTOXICITY):
+        records = of_syndrome(state, syndrome)
+        is_absent = any(r.grade is not NotRecorded and grade(r) == 0 for r in records)
+        if is_absent and any(r.course is Course.RESOLVED for r in records):
+            return True
+    return False
+
+
+def without_end_beside_a_resolved_one(state: TreatmentState) -> bool:
+    """What knows no end is closed by a record that ended when it began, or began before it and ended who knows when."""
     for syndrome in (Syndrome.CRS, Syndrome.NEUROTOXICITY):
         courses = {r.course for r in of_syndrome(state, syndrome)}
-        if {Course.OUTCOME_MISSING, Course.RESOLVED} <= courses:
+        if courses & {Course.OUTCOME_MISSING, Course.POINT} and Course.RESOLVED in courses:
             return True
     return False
 
@@ -52,6 +75,10 @@ def unconfirmed_after_a_confirmed_one(state: TreatmentState) -> bool:
     return len(confirmed) < len(neuro) and any(grade(r) >= 3 for r in confirmed)
 
 
+def day_of(record: ToxicityRecord) -> date | None:
+    return record.onset.earliest if isinstance(record.onset, When) else None
+
+
 def of_syndrome(state: TreatmentState, syndrome: Syndrome) -> list[ToxicityRecord]:
     return [r for r in state.toxicities if r.syndrome is syndrome]
 
@@ -61,9 +88,11 @@ def grade(record: ToxicityRecord) -> int:
 
 
 KNOWN: Final[Mapping[str, Callable[[TreatmentState], bool]]] = {
+    "milder on the day of another record": milder_on_the_day_of_another_record,
+    "absent after an end": absent_after_an_end,
     "results of one day": results_of_one_day,
     "end not known beside another record": end_not_known_beside_another_record,
-    "without outcome beside a resolved one": without_outcome_beside_a_resolved_one,
+    "without end beside a resolved one": without_end_beside_a_resolved_one,
     "open without grade beside a graded one": open_without_grade_beside_a_graded_one,
     "unconfirmed after a confirmed one": unconfirmed_after_a_confirmed_one,
 }

@@ -196,11 +196,13 @@ def doses_given(state: TreatmentState, today: date) -> Doses:
     if given and was_read:
         # "A completed order … later than the last exposure: row 8 … its day counts as an exposure"
         unseen = tuple(certain(o.day) for o in orders if certain(o.day) > given[-1].day)
+        unseen += tuple(certain(c.day) for c in state.claims if certain(c.day) > given[-1].day)
     elif was_read:
         # "Only after a *successful* read … MedicationRequests with status `completed` stand in"
         not_done = {row.request for row in state.administrations if row.status == "not-done"}
         stand_ins = [o for o in orders if o.order not in not_done]
         given = tuple(stood_in(day, stand_ins) for day in sorted({certain(o.day) for o in stand_ins}))
+        unseen = tuple(certain(c.day) for c in state.claims if given and certain(c.day) > given[-1].day)
     if not given:
         return Doses(given=(), in_doubt=not was_read or has_signs_of_doses(state, today))
     doses = Doses(given=given, in_doubt=False, unseen=unseen)
@@ -215,10 +217,16 @@ def is_fully_read(state: TreatmentState) -> bool:
 
 
 def has_signs_of_doses(state: TreatmentState, today: date) -> bool:
-    """ "none of the drug on record although … an active order of the drug has its day in the past"."""
-    return any(
-        o.status == "active" and not o.in_draft_orders and isinstance(o.day, When) and o.day.earliest < today
-        for o in state.orders
+    """ "none of the drug on record although the order's text names a later position ("C4D1"), or an active order of the
+    drug has its day in the past, or a Procedure … coded as a claim (J9026) exists"."""
+    named = any(o.in_draft_orders and o.position_named not in {"", "C1D1"} for o in state.orders)
+    return (
+        named
+        or bool(state.claims)
+        or any(
+            o.status == "active" and not o.in_draft_orders and isinstance(o.day, When) and o.day.earliest < today
+            for o in state.orders
+        )
     )
 
 
@@ -425,6 +433,20 @@ def grade(record: ToxicityRecord) -> int | None:
     return None if isinstance(record.grade, NotRecordedType) else record.grade.value
 
 
+def is_later(one: MaybeWhen, other: MaybeWhen) -> bool:
+    """Later by the clock; without clock times, on a later day."""
+    assert isinstance(one, When)
+    assert isinstance(other, When)
+    if one.instant is not None and other.instant is not None:
+        return one.instant > other.instant
+    return one.earliest > other.latest
+
+
+def by_clock(record: ToxicityRecord) -> tuple[date, str]:
+    assert isinstance(record.onset, When)
+    return record.onset.earliest, record.onset.instant.isoformat() if record.onset.instant else ""
+
+
 def is_above_1(record: ToxicityRecord) -> bool:
     """A grade above 1, or one that is not recorded."""
     return grade(record) not in {0, 1}
@@ -433,8 +455,11 @@ def is_above_1(record: ToxicityRecord) -> bool:
 class Episode:
     """Records of one syndrome that are one event."""
 
-    def __init__(self, records: Iterable[ToxicityRecord], toxicities: Toxicities) -> None:
+    def __init__(
+        self, records: Iterable[ToxicityRecord], toxicities: Toxicities, absences: Iterable[ToxicityRecord] = ()
+    ) -> None:
         self.records = sorted(records, key=lambda r: certain(r.onset))
+        self.absences = tuple(absences)
         self.onset = certain(self.records[0].onset)
         self.grade = max((value for r in self.records if (value := grade(r)) is not None), default=None)
         self.active = [r for r in self.records if toxicities.is_active(r) and not self.is_closed_by_another(r)]
@@ -443,12 +468,17 @@ class Episode:
         """The day it was over; None while active, or where no record says it."""
 
     def is_closed_by_another(self, record: ToxicityRecord) -> bool:
-        """Whether an adverse event without outcome is closed. [reading: an adverse event without outcome]"""
-        if record.course is not Course.OUTCOME_MISSING:
+        """Whether a record that knows no end is closed by one that does. [reading: an adverse event without outcome]"""
+        if record.course not in {Course.OUTCOME_MISSING, Course.POINT}:
             return False
         begun = certain(record.onset)
         resolved = [r for r in self.records if r.course is Course.RESOLVED]
-        return any(certain(r.onset) >= begun or (isinstance(r.end, When) and certain(r.end) > begun) for r in resolved)
+        at_end = record.course is Course.POINT
+        return any(
+            certain(r.onset) >= begun
+            or (isinstance(r.end, When) and (certain(r.end) > begun or (at_end and certain(r.end) == begun)))
+            for r in resolved
+        )
 
     def is_followed(self, doses: Doses) -> bool:
         """Whether a dose was completed "on a day after the episode ended (end unknown: after the day of onset)"."""
@@ -464,8 +494,8 @@ class Toxicities:
     def __init__(self, state: TreatmentState, given: Doses, today: date) -> None:
         self.given = given
         self.today = today
-        self.all_records = state.toxicities
-        self.ours = [r for r in state.toxicities if grade(r) != 0 and self.is_ours(r, state)]
+        self.absent_on: dict[int, date] = {}
+        self.ours = [r for r in state.toxicities if self.is_ours(r, state)]
         self.labs = [r for r in state.labs if self.is_after_exposure(certain(r.day))]
         self.crs = self.episodes(Syndrome.CRS)
         self.neurotoxicity = self.episodes(Syndrome.NEUROTOXICITY)
@@ -487,12 +517,8 @@ class Toxicities:
         return bool(days) and day >= days[0]
 
     def end(self, record: ToxicityRecord) -> date | None:
-        if isinstance(record.end, When):
-            return certain(record.end)
-        if record.course is not Course.POINT:
-            return None
-        gone = [certain(r.onset) for r in self.all_records if r.syndrome is record.syndrome and grade(r) == 0]
-        return min((day for day in gone if day >= certain(record.onset)), default=None)
+        """The day on which the record says it was over; of one that knows no end, the day of "a later grade 0"."""
+        return certain(record.end) if isinstance(record.end, When) else self.absent_on.get(id(record))
 
     def is_active(self, record: ToxicityRecord) -> bool:
         if record.course is Course.RESOLVED:
@@ -500,10 +526,18 @@ class Toxicities:
         return record.course is Course.OPEN or self.end(record) is None
 
     def episodes(self, syndrome: Syndrome) -> list[Episode]:
+        """[reading: a grade 0]"""
         found: list[Episode] = []
-        for record in sorted((r for r in self.ours if r.syndrome is syndrome), key=lambda r: certain(r.onset)):
-            if found and self.belongs(certain(record.onset), found[-1]):
-                found[-1] = Episode((*found[-1].records, record), self)
+        for record in sorted((r for r in self.ours if r.syndrome is syndrome), key=by_clock):
+            if grade(record) == 0:
+                for earlier in found[-1].records if found else ():
+                    if earlier.course in {Course.POINT, Course.OUTCOME_MISSING} and is_later(
+                        record.onset, earlier.onset
+                    ):
+                        self.absent_on.setdefault(id(earlier), certain(record.onset))
+                found[-1:] = [Episode(e.records, self, (*e.absences, record)) for e in found[-1:]]
+            elif found and self.belongs(certain(record.onset), found[-1]):
+                found[-1] = Episode((*found[-1].records, record), self, found[-1].absences)
             else:
                 found.append(Episode((record,), self))
         return found
@@ -545,18 +579,25 @@ class Toxicities:
     def has_lasted(self, episode: Episode) -> bool:
         """ "neurotoxicity G3 still >G1 more than 7 days after onset (counted to *now* …)".
         [reading: the onset of a grade 3 that began milder]"""
-        if any(r.course is Course.OPEN for r in episode.records if is_above_1(r)):
-            return (self.today - episode.onset).days > 7
         improved = self.improved_on(episode)
+        is_open = any(r.course is Course.OPEN for r in episode.records if is_above_1(r))
+        if improved is None and (is_open or any(r.course is Course.POINT for r in episode.active)):
+            improved = self.today
         return improved is not None and (improved - episode.onset).days > 7
 
     def improved_on(self, episode: Episode) -> date | None:
-        """The day from which ≤G1 is documented: the last end of what was above, or a milder record after it."""
+        """The day from which ≤G1 is documented: by an observation after what was above; if nothing above is open, by
+        the last end of what was above, or by a milder record after it."""
         above = [r for r in episode.records if is_above_1(r)]
+        is_open = any(r.course is Course.OPEN for r in above)
+        milder = [r for r in (*episode.records, *episode.absences) if r not in above]
+        days = [
+            certain(r.onset)
+            for r in milder
+            if (r.course is Course.POINT or not is_open) and all(is_later(r.onset, worse.onset) for worse in above)
+        ]
         ends = [end for r in above if (end := self.end(r)) is not None]
-        since = max(certain(r.onset) for r in above)
-        milder = [certain(r.onset) for r in episode.records if r not in above and certain(r.onset) >= since]
-        return min(([max(ends)] if ends else []) + milder, default=None)
+        return min(days + ([max(ends)] if ends and not is_open else []), default=None)
 
     def stopping_results(self) -> set[str]:
         topics = set()
@@ -632,7 +673,12 @@ class Toxicities:
         cards = set()
         is_step_up = self.given.in_course <= 1 or is_restart_due
         for record in self.ours:
-            if not self.is_active(record) or not record.acute or not self.is_after_exposure(certain(record.onset)):
+            if (
+                grade(record) == 0
+                or not self.is_active(record)
+                or not record.acute
+                or not self.is_after_exposure(certain(record.onset))
+            ):
                 continue
             if record.syndrome is Syndrome.FEBRILE_NEUTROPENIA:
                 cards.add(("cytopenia", "withhold", "critical"))

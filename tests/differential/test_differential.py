@@ -5,6 +5,7 @@ Short, with the tests: 300 histories. Long, with its figures: `python -m tests.d
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -101,6 +102,15 @@ def record(
     )
 
 
+def seen(value: int, moment: When) -> ToxicityRecord:
+    """An observation of a grade of CRS."""
+    return replace(record(f"Observation/{value}", value, 0, course=Course.POINT, syndrome=Syndrome.CRS), onset=moment)
+
+
+def at(ago: int, hour: int) -> When:
+    return replace(days(ago), instant=datetime(2026, 3, 2, hour, tzinfo=UTC) - timedelta(days=ago))
+
+
 def grade_of(value: int) -> Grade:
     return Grade(value=value, scale=Scale.NOT_STATED, source=GradeSource.CONDITION_CODE)
 
@@ -143,6 +153,10 @@ HOLD_CRS = ("crs", "withhold", "critical")
 WATCH = ("monitoring", "monitor", "warning")
 
 WRONG = {
+    "a grade 0 of 08:00 and a CRS grade 2 of 14:00 of the day of the dose: active, a HOLD; the engine says nothing": (
+        ten_mg_today(STEP_UP, (seen(0, at(7, 8)), seen(2, at(7, 14)))),
+        HOLD_CRS,
+    ),
     "a neurotoxicity without outcome after a grade 3 that ended: active, a HOLD; the engine says nothing": (
         ten_mg_today(
             STEP_UP,
@@ -169,6 +183,10 @@ WRONG = {
             ),
         ),
         HOLD_CRS,
+    ),
+    "a neurotoxicity grade 2 seen two days ago, beside an older grade 1 resolved on an unknown day: a HOLD": (
+        ten_mg_today(STEP_UP, (record("Condition/1", 1, 5), record("Observation/2", 2, 2, course=Course.POINT))),
+        HOLD_NEURO,
     ),
     "a grade 3 open for 50 days, confirmed: a STOP; a later unconfirmed one makes the engine's a HOLD": (
         ten_mg_today(
@@ -202,6 +220,20 @@ WRONG = {
         ),
         HOLD_CRS,
     ),
+    "a grade 3 resolved on an unknown day, and a grade 1 of the same onset: a HOLD, no proof that it fell by day 7": (
+        ten_mg_today(given(("1", 20), ("10", 13)), (record("Condition/1", 3, 9), record("Condition/2", 1, 9, 8))),
+        HOLD_NEURO,
+    ),
+    "a grade 3 without outcome beside an open grade 1: a HOLD that asks; the engine stops for good": (
+        ten_mg_today(
+            given(("1", 20), ("10", 13)),
+            (
+                record("Condition/1", 1, 12, course=Course.OPEN),
+                record("AdverseEvent/2", 3, 9, course=Course.OUTCOME_MISSING),
+            ),
+        ),
+        HOLD_NEURO,
+    ),
     "a grade 3 that ended after 3 days, and a copy without its end: a warning to watch; the engine loses it": (
         ten_mg_today(STEP_UP, (record("Condition/1", 3, 5, 2), record("Condition/2", 3, 5))),
         WATCH,
@@ -230,3 +262,24 @@ def test_the_second_implementation_has_right_what_the_engine_has_wrong(history: 
 )
 def test_the_engine_is_to_say_it_too(history: History, expected: Card) -> None:
     assert expected in engine_cards(history, "MedicationRequest/d")
+
+
+RESTARTED_AFTER_CRS = ten_mg_today(
+    given(("1", 29), ("10", 22), ("1", 7)),
+    (record("Condition/1", 3, 20, 18, syndrome=CRS), seen(0, at(6, 9))),
+)
+
+
+def test_the_second_implementation_asks_for_no_second_restart_when_grade_0_is_seen_after_it() -> None:
+    answer = judge(RESTARTED_AFTER_CRS.state, RESTARTED_AFTER_CRS.at, RESTARTED_AFTER_CRS.zone)
+
+    assert answer["MedicationRequest/d", 0].cards == {
+        ("monitoring", "monitor", "info"),
+        ("premedication", "order", "warning"),
+    }
+    assert known_as(RESTARTED_AFTER_CRS.state)
+
+
+@pytest.mark.xfail(reason="a grade 0 seen after the restart moves the end of CRS grade 3 behind it", strict=True)
+def test_the_engine_is_to_ask_for_no_second_restart_either() -> None:
+    assert ("crs", "restart-step-up", "warning") not in engine_cards(RESTARTED_AFTER_CRS, "MedicationRequest/d")
