@@ -115,11 +115,11 @@ QUESTIONS: Final[Mapping[str, Question]] = {
 }
 
 
-def rule_failed(call: Call, row_ids: tuple[str, ...]) -> Finding | None:
-    """The finding that says which rules failed."""
+def rule_failed(call: Call, failed: tuple[str, ...]) -> Finding | None:
+    """The finding that says what failed: rows by their ids, the history, or everything about an order."""
     for row in call.regimen.table("record").rows:
-        if row.text("question") == RULE_FAILED and row_ids:
-            return _found(call, row, listed(row_ids))
+        if row.text("question") == RULE_FAILED and failed:
+            return _found(call, row, listed(failed))
     return None
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from cds_service.engine.advice import Because, Finding, Line
 from cds_service.engine.case import Case, dose_after, has_resolved_from
 from cds_service.engine.course import due_after, limit_day, schedule_row
-from cds_service.engine.episodes import Episode, ice_rows
+from cds_service.engine.episodes import Episode, grade_value, ice_rows
 from cds_service.engine.grading import age_days, graded_text, newest, refusals
 from cds_service.engine.history import DoseKind, GivenDose
 from cds_service.engine.step_up import onset_text
@@ -199,7 +199,19 @@ def _toxicity_lines(case: Case) -> list[Line]:
         lines.append(
             case.line("toxicity of another treatment", what=listed(record_text(r) for r in case.call.not_ours))
         )
-    return lines
+    return lines + _ungraded_lines(case)
+
+
+def _ungraded_lines(case: Case) -> list[Line]:
+    """Other toxicities since the first exposure whose grade is missing or cannot be read."""
+    ungraded = [
+        record
+        for record in case.call.toxicities
+        if record.syndrome not in NAMED_ABOVE
+        and grade_value(record) is None
+        and case.call.history.is_after_first(record.onset)
+    ]
+    return [case.line("toxicity without a grade", what=listed(record_text(r) for r in ungraded))] if ungraded else []
 
 
 def _before_first_dose_lines(case: Case) -> list[Line]:

@@ -198,6 +198,8 @@ LINES: Final = frozenset(
         "no toxicity found by code",
         "earlier toxicity",
         "toxicity of another treatment",
+        "toxicity without a grade",
+        "against an abnormal baseline",
         "toxicity counted without a dose before it",
         "found only in text",
         "one event recorded twice",

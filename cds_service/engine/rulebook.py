@@ -36,7 +36,7 @@ CASE_TABLES: Final[Mapping[str, Mapping[str, CaseQuestion]]] = {
     "administration": monitoring.ADMINISTRATION_QUESTIONS,
     "population": populations.QUESTIONS,
 }
-HISTORY: Final = "HISTORY"
+HISTORY: Final = "the history of doses"
 _Asked = TypeVar("_Asked", Call, Case)
 
 
@@ -250,7 +250,7 @@ def _advice_on(case: Case, log: _Log) -> list[Advice]:
             return held + critical + population
         return [_to_advice(case, finding) for finding in suspicions] + doses + _care(case, doses, log) + population
     except Exception:  # what the rules share raised: nothing about this order could be assessed
-        log.failed[case.order.order] = None
+        log.failed[f"everything about {case.order.order}"] = None
         return []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Final
 
 from cds_service.engine.advice import Because, Finding, Line
@@ -236,6 +237,7 @@ def _about_result(case: Case, row: Row, results: Sequence[LabResult]) -> Finding
     return case.found(
         row,
         because=tuple(_result_because(result) for result in results),
+        lines=_baseline_lines(case, results),
         rows=_grading_rows(case, results),
         what=named.analyte.value,
         value=result_text(named),
@@ -243,6 +245,23 @@ def _about_result(case: Case, row: Row, results: Sequence[LabResult]) -> Finding
         onset=day_text(named.day),
         found=f"On record: {said}.",
     )
+
+
+def _baseline_lines(case: Case, results: Sequence[LabResult]) -> tuple[Line, ...]:
+    """The CTCAE grade against an abnormal result of before the first exposure: told, while the stricter one counts."""
+    lines: list[Line] = []
+    for result in results:
+        baseline = case.call.baseline(result.analyte)
+        if baseline is not None and is_above_normal(baseline, Decimal(1)) and result.upper_normal is not None:
+            grade = grade_of(replace(result, upper_normal=baseline.value), case.regimen)
+            what = f"{result.analyte.value} was {result_text(baseline)} on {day_text(baseline.day)}"
+            told = str(grade) if grade else f"less than {_lowest_grade(case)}"
+            lines.append(case.line("against an abnormal baseline", what=what, grade=told))
+    return tuple(lines)
+
+
+def _lowest_grade(case: Case) -> int:
+    return min(row.integer("grade") for row in case.regimen.table("lab_grades").rows)
 
 
 def _analytes(row: Row) -> tuple[Analyte, ...]:

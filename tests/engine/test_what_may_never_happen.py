@@ -275,7 +275,7 @@ def test_a_history_that_cannot_be_derived_shows(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("cds_service.engine.case.read_history", raising)
     answer = ask(order("10"), *ROUTINE)
     assert answer.kinds == [CRITICAL]
-    assert "HISTORY" in answer.text(CRITICAL)
+    assert "Failed, and not assessed: the history of doses" in answer.text(CRITICAL)
 
 
 # --- knowledge that nobody can answer --------------------------------------------------------------------------
