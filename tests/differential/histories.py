@@ -336,6 +336,9 @@ def toxicity(random: Random, syndrome: Syndrome, place: int, begun: date, today:
 def related(random: Random, before: ToxicityRecord, place: int, today: date) -> ToxicityRecord:
     """A record beside another one: a copy, one that begins when the other ends, or a recurrence some days later."""
     assert isinstance(before.onset, When)
+    if chance(random, 15):  # a grave one, resolved on an unknown day, at the border of one event
+        begun = before.onset.earliest + timedelta(days=random.choice((6, 7, 7, 8, 8, 9)))
+        return record_of(random, before.syndrome, place, 3, min(begun, today), NotRecorded, Course.RESOLVED)
     anchor = before.end if isinstance(before.end, When) else before.onset
     begun = random.choice((before.onset.earliest, anchor.earliest, anchor.earliest))
     begun += timedelta(days=random.choice((0, 0, 1, 2, 3, 7, 8)))

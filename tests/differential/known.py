@@ -40,11 +40,10 @@ def open_without_grade_beside_a_graded_one(state: TreatmentState) -> bool:
 def milder_on_the_day_of_another_record(state: TreatmentState) -> bool:
     """A grade 0 or 1 of the same day closes a toxicity or documents its fall, also if it was seen hours before it."""
     for syndrome in (Syndrome.CRS, Syndrome.NEUROTOXICITY):
-        graded = [r for r in of_syndrome(state, syndrome) if r.grade is not NotRecorded]
-        mild = {(day_of(r), grade(r)) for r in graded if grade(r) <= 1}
-        if any(
-            (day_of(r), value) in mild for r in of_syndrome(state, syndrome) for value in (0, 1) if value != grade(r)
-        ):
+        records = of_syndrome(state, syndrome)
+        mild = [r for r in records if r.grade is not NotRecorded and grade(r) <= 1]
+        others = [(one, other) for one in mild for other in records if one.grade != other.grade]
+        if any(day_of(one) == day_of(other) for one, other in others):
             return True
     return False
 
