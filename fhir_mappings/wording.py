@@ -70,7 +70,9 @@ def statements(texts: Iterable[str], known: ValueSet) -> tuple[Statement, ...]:
 
 
 def _statements(text: str, bounds: tuple[tuple[int, int], ...], known: ValueSet) -> Iterator[Statement]:
-    """Each clause is looked at once, however many terms it has."""
+    """Each clause is looked at once, however many terms it has; most texts have no word that begins one."""
+    if known.beginnings.keys().isdisjoint(text.split(" ")):
+        return
     starts, ends = [start for start, _ in bounds], [end for _, end in bounds]
     contexts: dict[tuple[int, int], _Context] = {}
     for mention in known.mentions(text):
