@@ -24,10 +24,11 @@ from fhir_mappings.elements import (
     reference,
     reference_of,
     texts_of_notes,
+    unreadable,
     words,
 )
-from fhir_mappings.facts import OrderedDose
-from fhir_mappings.planned_day import planned_days
+from fhir_mappings.facts import Amount, OrderedDose
+from fhir_mappings.planned_day import Planned, planned_days
 from fhir_mappings.terminology import value_set
 from fhir_mappings.wording import affirmed
 
@@ -38,6 +39,7 @@ _STATUSES: Final = frozenset(
 )
 _ENDED: Final = frozenset({"stopped", "cancelled", "ended", "on-hold"})
 _NOT_ENDED: Final = frozenset({"active", "completed", "draft", "entered-in-error"})
+_MOST_DOSES: Final = 100  # of one order, a safeguard: each is assessed against all before it
 
 
 def recognise(resource: Resource, medications: Mapping[str, Resource]) -> Recognition:
@@ -66,7 +68,8 @@ def ordered_doses(
 ) -> tuple[OrderedDose, ...]:
     """The doses of one order of the drug: each dosage by `sequence`, each of its event times.
 
-    `entry` is the place in draftOrders; -1 for an order of the record.
+    `entry` is the place in draftOrders; -1 for an order of the record. Of an order with too many doses one more is
+    given than are read, with no amount but the reason.
     Source: clinical rules, Days 2, Given doses 8, Several drafts.
     """
     notes = texts_of_notes(order)
@@ -80,6 +83,8 @@ def ordered_doses(
         route, route_recorded = route_of(dosage, instructions)
         position = _position((*texts_of(dosage), *instructions)) or _position_of_order(order, medication, len(dosages))
         for planned in planned_days(order, dosage, clinic, is_draft=entry >= 0):
+            if len(doses) == _MOST_DOSES:
+                return (*doses, _beyond(order, planned, common, is_draft=entry >= 0))
             doses.append(
                 OrderedDose(
                     part=len(doses),
@@ -94,6 +99,21 @@ def ordered_doses(
                 )
             )
     return tuple(doses)
+
+
+def _beyond(order: Resource, planned: Planned, common: Mapping[str, Any], *, is_draft: bool) -> OrderedDose:
+    """The first of the doses that are too many to be read stands for all of them, and must be clarified.
+
+    Those of the record have no day together: such an order is asked about, whenever its other doses were.
+    """
+    why = f"only the first {_MOST_DOSES} doses of an order are assessed: this one and all further ones are not"
+    return OrderedDose(
+        part=_MOST_DOSES,
+        day=planned.day if is_draft else unreadable(order, why),
+        day_note=planned.note,
+        amount=Amount(mg=None, doubt=why),
+        **common,
+    )
 
 
 def _common(order: Resource, medication: Medication, clinic: Clinic, entry: int) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Texts made to be long: they are read as far as they go, in a time that grows as their length does."""
+"""Texts and orders made to be long: they are read as far as they go, in a time that grows as their length does."""
 
 from __future__ import annotations
 
 import re
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cds_service.engine.rulebook import Rulebook
+from cds_service.knowledge.loader import load
 from fhir_mappings.quantities import quantity_in_text
-from tests.fhir_mappings.charts import LOINC, code, dose, mg, observation, order, state
+from tests.fhir_mappings.charts import BERLIN, LOINC, NOW, code, day, dose, mg, observation, order, state
 
 SPACES: Final = " " * 200_000
 IN_TEXT: Final = re.compile(
@@ -89,3 +92,58 @@ def test_a_range_among_any_number_of_spaces_is_read_and_a_second_line_makes_it_n
 def test_a_position_is_found_over_any_number_of_spaces_and_over_no_other_word(text: str, position: str) -> None:
     read = state(drafts=[order(dose(mg(10)), note=[{"text": text}])])
     assert [one.position_named for one in read.orders] == [position]
+
+
+# --- orders of many doses ---------------------------------------------------------------------------------------------
+
+FIRST_DAY: Final = date(2026, 1, 20)
+
+
+def events(count: int) -> Any:
+    return dose(mg(10)) | {"timing": {"event": [(FIRST_DAY + timedelta(days=n)).isoformat() for n in range(count)]}}
+
+
+@pytest.mark.parametrize(
+    ("dosages", "read"),
+    [
+        ([events(100)], 100),
+        ([events(101)], 100),
+        ([events(1600)], 100),
+        ([dose(mg(10))] * 100, 100),
+        ([dose(mg(10))] * 1000, 100),
+        ([events(60), events(40)], 100),
+        ([events(60), events(41)], 100),
+    ],
+)
+def test_a_hundred_doses_of_an_order_are_read_and_one_more_says_that_there_are_more(dosages: Any, read: int) -> None:
+    planned = sum(len(dosage.get("timing", {}).get("event", [0])) for dosage in dosages)
+    doses = state(drafts=[order(*dosages)]).orders
+    assert [one.part for one in doses] == list(range(min(planned, read + 1)))
+    assert all(one.amount.mg == 10 for one in doses[:read])
+    assert [(one.amount.mg, one.amount.absent) for one in doses[read:]] == [(None, False)] * (planned > read)
+
+
+def test_the_dose_beyond_the_hundredth_has_its_own_day_and_says_why_it_is_not_read() -> None:
+    *_, last = state(drafts=[order(events(1600))]).orders
+    assert last.day == day("2026-04-30")
+    assert last.amount.doubt == (
+        "only the first 100 doses of an order are assessed: this one and all further ones are not"
+    )
+
+
+@pytest.mark.parametrize(("count", "clarified"), [(100, 0), (101, 1), (1600, 1)])
+def test_a_card_asks_to_clarify_the_doses_beyond_the_hundredth(count: int, clarified: int) -> None:
+    facts = state(drafts=[order(events(count))])
+    advice = Rulebook(load()).assess(facts, at=NOW, zone=BERLIN).advice
+    said = [one for one in advice if one.part == 100 and (one.topic, one.action) == ("dose", "clarify")]
+    assert ["this one and all further ones are not" in one.slots["what"] for one in said] == [True] * clarified
+
+
+@pytest.mark.parametrize(("count", "asked"), [(100, 0), (101, 1), (1600, 1)])
+def test_an_order_of_the_record_with_more_than_a_hundred_doses_is_asked_about(count: int, asked: int) -> None:
+    """Completed, with its last day first, so that none of the doses read is the one after them."""
+    days = [(FIRST_DAY - timedelta(days=n + 1)).isoformat() for n in range(count)]
+    past = order(dose(mg(10)) | {"timing": {"event": days}}, id="r1", status="completed")
+    assessed = Rulebook(load()).assess(state(past, drafts=[order(dose(mg(10)))]), at=NOW, zone=BERLIN)
+    why = "A completed order of the drug has no readable day."
+    assert [why in one.slots.get("what", "") for one in assessed.advice if why in str(one.slots)] == [True] * asked
