@@ -36,6 +36,15 @@ PREFETCH_KEYS: Final = (
     "allergies",
     "clinicalObservations",
 )
+KINDS: Final = {
+    "conditions": "Condition",
+    "medicationRequests": "MedicationRequest",
+    "medicationAdministrations": "MedicationAdministration",
+    "laboratory": "Observation",
+    "procedures": "Procedure",
+    "adverseEvents": "AdverseEvent",
+    "allergies": "AllergyIntolerance",
+}
 READING_KEYS: Final = frozenset({*PREFETCH_KEYS, "encounter", "draftOrders"})
 """What can fail: the prefetch, an Encounter that nobody asked for, the draft orders of the call."""
 FILE_KEYS: Final = frozenset({"id", "question", "source", "note", "today", "sources", "given", "when", "then", "cases"})
@@ -56,7 +65,7 @@ GIVEN_KEYS: Final = frozenset(
     }
 )
 WHEN_KEYS: Final = frozenset({"hook", "orders", "with", "select"})
-CARD_KEYS: Final = frozenset({"card", "summary", "says", "never says", "rows", "expected", "suggestions"})
+CARD_KEYS: Final = frozenset({"card", "summary", "says", "never says", "rows", "cites", "expected", "suggestions"})
 DOSE_KEYS: Final = frozenset({"amount", "day", "status", "identifier", "request", "time", "id", "patient"})
 COMPANION_KEYS: Final = frozenset({"what", "amount", "day", "route", "hours", "on record"})
 CONDITION_KEYS: Final = frozenset({"what", "text", "code", "from", "to", "status", "verification", "list"})
@@ -118,6 +127,7 @@ class ExpectedCard:
     says: tuple[str, ...] = ()
     never_says: tuple[str, ...] = ()
     rows: tuple[str, ...] = ()
+    cites: tuple[str, ...] = ()
     expected: tuple[Expected, ...] = ()
     no_suggestion: bool = False
 
@@ -268,6 +278,7 @@ def read_card(where: str, patient: str, today: date, said: Mapping[str, Any] | s
         says=tuple(whole.get("says", ())),
         never_says=tuple(whole.get("never says", ())),
         rows=tuple(whole.get("rows", ())),
+        cites=tuple(whole.get("cites", ())),
         expected=tuple(read_expected(where, patient, today, entry) for entry in whole.get("expected", ())),
         no_suggestion=whole.get("suggestions") == "none",
     )
@@ -336,20 +347,28 @@ def prefetched(case: Case) -> dict[str, Any]:
     for key in PREFETCH_KEYS[1:]:
         prefetch[key] = searchset([found for found in resources if key_of(found) == key])
     for key, how in reading.items():
-        if how == "absent":
-            del prefetch[key]
-        elif how == "failed":
-            prefetch[key] = outcome("exception", "The search could not be done.")
-        elif how == "partial":
-            prefetch[key]["link"] = [{"relation": "next", "url": "https://ehr.example/fhir/page/2"}]
-        elif how == "null":
-            prefetch[key] = None
-        elif how == "broken":
-            bundle = prefetch.setdefault(key, searchset([]))
-            bundle["entry"] = [*bundle.get("entry", []), broken_entry(len(bundle.get("entry", [])))]
-        else:
-            raise VignetteError(f"{case.id}: reading {how!r}; one of absent, failed, partial, null, broken")
+        read_so(prefetch, key, how, case.id)
     return prefetch
+
+
+def read_so(prefetch: dict[str, Any], key: str, how: str, where: str) -> None:
+    """Changes what came under a key to what `reading` says of it."""
+    if how == "absent":
+        del prefetch[key]
+    elif how == "failed":
+        prefetch[key] = outcome("exception", "The search could not be done.")
+    elif how == "partial":
+        prefetch[key]["link"] = [{"relation": "next", "url": "https://ehr.example/fhir/page/2"}]
+    elif how == "null":
+        prefetch[key] = None
+    elif how == "broken":
+        bundle = prefetch.setdefault(key, searchset([]))
+        bundle["entry"] = [*bundle.get("entry", []), broken_entry(len(bundle.get("entry", [])))]
+    elif how.partition(" ")[0] == "unclear":
+        kind = how.partition(" ")[2] or KINDS[key]
+        prefetch[key].setdefault("entry", []).append({"resource": of_nobody_known(kind)})
+    else:
+        raise VignetteError(f"{where}: reading {how!r}; one of absent, failed, partial, null, broken, unclear")
 
 
 def key_of(resource: Resource) -> str:
@@ -384,6 +403,13 @@ def searchset(resources: Sequence[Resource]) -> Resource:
 def broken_entry(place: int) -> dict[str, Any]:
     """An entry of a Bundle that holds no resource."""
     return {"fullUrl": f"urn:uuid:{uuid.uuid5(NAMESPACE, str(place))}"}
+
+
+def of_nobody_known(kind: str) -> Resource:
+    """A resource that does not tell whose it is."""
+    whose = {"reference": "Group/ward-7"}
+    element = "patient" if kind in {"AllergyIntolerance", "MedicationOrder"} else "subject"
+    return {"resourceType": kind, "id": f"unclear-{kind}", element: whose}
 
 
 def outcome(code: str, text: str) -> Resource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -9,6 +10,8 @@ from typing import Any, Final
 from tests.vignettes.build import Case, ExpectedCard
 
 EXTENSION: Final = "org.tarlatamab-cds.advice"
+SOURCE: Final = "**Source**"
+STATEMENT: Final = re.compile(r"S\d+")
 
 Card = Mapping[str, Any]
 
@@ -53,6 +56,7 @@ def card_differences(wanted: ExpectedCard, card: Card) -> list[str]:
         found.append(f"its summary should be {wanted.summary!r}")
     rows = advice(card)["rows"]
     found += [f"row {row} is not among {rows}" for row in wanted.rows if row not in rows]
+    found += [f"does not cite {cited!r}" for cited in wanted.cites if not cites(card, cited)]
     if wanted.no_suggestion and card.get("suggestions"):
         found.append("must have no suggestion")
     entries = advice(card).get("expected", [])
@@ -60,6 +64,14 @@ def card_differences(wanted: ExpectedCard, card: Card) -> list[str]:
         if not any(expected.as_wire().items() <= entry.items() for entry in entries):
             found.append(f"expected {expected.as_wire()} is not among {entries}")
     return found
+
+
+def cites(card: Card, cited: str) -> bool:
+    """Whether the card's last paragraph names this source; a statement must stand among its statements too."""
+    paragraph = plain(card.get("detail", "").rpartition(SOURCE)[2])
+    named = [part.removeprefix("seed ") for part in re.split(r"[;,.] ", paragraph)]
+    listed = cited in advice(card).get("statements", ()) if STATEMENT.fullmatch(cited) else True
+    return plain(cited) in named and listed
 
 
 def complaint(case: Case, cards: Sequence[Card], found: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.vignettes.build import Case, load_vignettes
-from tests.vignettes.compare import EXTENSION, complaint, differences
+from tests.vignettes.compare import EXTENSION, cites, complaint, differences
 
 C3D1 = "C3D1, 10 mg fits: 14 days since the last dose. Observe 3–4 h."
 
@@ -56,3 +56,27 @@ def test_a_complaint_names_the_question_and_every_card_that_came() -> None:
 
     assert "What does a routine, uncomplicated C3D1 bring?" in text
     assert "monitoring/monitor info: Something else" in text
+
+
+@pytest.mark.parametrize(
+    ("cited", "expected"),
+    [
+        ("S3", True),
+        ("S30", True),
+        ("S4", False),  # not among the statements
+        ("Table 1", False),  # only its footnote
+        ("Table 1 footnote", True),
+        ("Table 4", True),
+        ("D-1", False),  # D-19, and D-1 only in the reason
+        ("D-19", True),
+    ],
+)
+def test_a_source_is_cited_only_where_the_last_paragraph_names_it_whole(cited: str, expected: bool) -> None:
+    detail = (
+        "Table 9.\n\n**Source**\nImdelltra US PI 2025\\-11, Table 1 footnote, Table 4; seed S3, S4, S30; D\\-19; "
+        "hours may be shorter (D\\-1). Rows R2, R4. Not yet clinically reviewed."
+    )
+    answer = card() | {"detail": detail}
+    answer["extension"][EXTENSION]["statements"] = ["S3", "S30"]
+
+    assert cites(answer, cited) is expected
