@@ -67,14 +67,15 @@ def citation_complaints(sources: Sources, rows: Sequence[Row]) -> list[str]:
 
 def _statements_without_answer(sources: Sources, rows: Sequence[Row]) -> Iterator[str]:
     for statement in sources.statements:
-        answers = [bool(rows_of(statement, rows)), bool(statement.not_implemented), bool(statement.elsewhere)]
+        citing = rows_of(statement, rows)
+        answers = [bool(citing), bool(statement.not_implemented), bool(statement.elsewhere)]
         if answers.count(True) != 1:
             yield f"{statement.id}: needs a row that cites it, or not_implemented, or elsewhere; one of them"
         for path in statement.elsewhere:
             if not (TESTS.parent / path).is_file():
                 yield f"{statement.id}: {path} is not there"
         for pattern in statement.only:
-            if not any(row.id == pattern or pattern.endswith("*") for row in rows_of(statement, rows)):
+            if not any(row.id == pattern or pattern.endswith("*") for row in citing):
                 yield f"{statement.id}: no row {pattern} cites {', '.join(statement.cited_as)}"
 
 
