@@ -45,53 +45,118 @@ def is_lower_bound(record: ToxicityRecord) -> bool:
     return isinstance(record.grade, Grade) and record.grade.at_least
 
 
+def closes(record: ToxicityRecord) -> bool:
+    """Whether it says that the patient is back at grade 0."""
+    return grade_value(record) == 0 and not is_lower_bound(record)
+
+
+def _dated(records: Iterable[ToxicityRecord]) -> list[tuple[When, ToxicityRecord]]:
+    return [(record.onset, record) for record in records if isinstance(record.onset, When)]
+
+
+def _is_after(one: When, other: When) -> bool:
+    """Whether this is certainly later: on another day, or by the clock."""
+    if one.instant is not None and other.instant is not None:
+        return one.instant > other.instant
+    return one.earliest > other.latest
+
+
+LONG_AGO: Final = When(earliest=date.min, latest=date.min)
+ANY_GRADE: Final = 9
+"""What a grade 0 closes: whatever grade was seen before it."""
+
+
 @dataclass(kw_only=True)
 class _Standing:
     """What the records of an event say so far of its being over; kept while they are gone through, day by day.
 
-    `points` and `without_outcome` are the latest first days of observations and of adverse events without outcome:
-    both are closed by another record of the event that ends on such a day or later, or on a day that is not known.
+    `points` and `without_outcome` are the latest observations and adverse events without outcome. Another record of the
+    event closes them if it ends later; on the day itself only one that is no milder does, which is then their copy.
+    `over_some_day` is the latest onset of a record that is resolved on an unknown day, `over_grade` the worst grade of
+    such a record: it closes what began by then, and what is milder and only shows that it was fading.
     """
 
     is_open: bool = False
-    is_over_some_day: bool = False
+    over_some_day: date | None = None
+    over_grade: int = 0
     last_end: When | None = None
-    points: date | None = None
+    last_end_grade: int = 0
+    last_end_of_one_day: date | None = None
+    points: When | None = None
+    points_grade: int = 0
     without_outcome: date | None = None
 
     def add(self, record: ToxicityRecord) -> None:
-        day = record.onset.earliest if isinstance(record.onset, When) else date.min
+        onset = record.onset if isinstance(record.onset, When) else None
         match record.course:
             case Course.OPEN | Course.FATAL:
                 self.is_open = True
             case Course.RESOLVED if isinstance(record.end, When):
-                self.end(record.end)
+                is_of_one_day = onset is None or onset.earliest == record.end.latest
+                self.end(record.end, grade_value(record) or ANY_GRADE, is_of_one_day=is_of_one_day)
             case Course.RESOLVED:
-                self.is_over_some_day = True
+                since = onset.earliest if onset is not None else date.max
+                self.over_some_day = max(since, self.over_some_day or date.min)
+                self.over_grade = max(self.over_grade, grade_value(record) or 0)
+            case Course.POINT if 0 < (grade_value(record) or 0) < self.over_grade:
+                pass
             case Course.POINT:
-                self.points = max(day, self.points or date.min)
+                self.see(onset or LONG_AGO, grade_value(record) or 0)
             case Course.OUTCOME_MISSING:
+                day = onset.earliest if onset is not None else date.min
                 self.without_outcome = max(day, self.without_outcome or date.min)
             case _:
                 assert_never(record.course)
 
-    def end(self, day: When) -> None:
-        """A record ends on this day, or the patient is seen to be back at grade 0."""
-        if self.last_end is None or day.latest > self.last_end.latest:
-            self.last_end = day
+    def see(self, day: When, grade: int) -> None:
+        """A grade is observed: the latest counts, and of one moment the worst."""
+        if self.points is None or _is_after(day, self.points):
+            self.points, self.points_grade = day, grade
+        elif not _is_after(self.points, day):
+            self.points_grade = max(self.points_grade, grade)
 
-    def _is_closed(self, day: date) -> bool:
-        return self.is_over_some_day or (self.last_end is not None and self.last_end.latest >= day)
+    def end(self, day: When, grade: int, *, is_of_one_day: bool) -> None:
+        """A record of this grade ends."""
+        if self.last_end is None or day.latest > self.last_end.latest or _is_after(day, self.last_end):
+            self.last_end, self.last_end_grade = day, grade
+        elif day.latest == self.last_end.latest:
+            self.last_end_grade = max(self.last_end_grade, grade)
+        if is_of_one_day:
+            self.last_end_of_one_day = max(day.latest, self.last_end_of_one_day or date.min)
+
+    def close(self, day: When) -> None:
+        """The patient is seen to be back at grade 0: the end, unless it was over before or is not certainly later."""
+        if self.state is State.RESOLVED:
+            return
+        if self.points is None or _is_after(day, self.points):
+            self.end(day, ANY_GRADE, is_of_one_day=True)
+
+    def _began_by_then(self, day: date) -> bool:
+        return self.over_some_day is not None and day <= self.over_some_day
+
+    @property
+    def _points_are_closed(self) -> bool:
+        if self.points is None or self._began_by_then(self.points.earliest):
+            return True
+        if self.last_end is None or _is_after(self.points, self.last_end):
+            return False
+        return _is_after(self.last_end, self.points) or self.last_end_grade >= self.points_grade
+
+    @property
+    def _outcomes_are_known(self) -> bool:
+        day = self.without_outcome
+        if day is None or self._began_by_then(day):
+            return True
+        is_later = self.last_end is not None and self.last_end.latest > day
+        return is_later or (self.last_end_of_one_day is not None and self.last_end_of_one_day >= day)
 
     @property
     def state(self) -> State:
         if self.is_open:
             return State.ACTIVE
-        if self.points is not None and not self._is_closed(self.points):
+        if not self._points_are_closed:
             return State.POINT_OPEN
-        if self.without_outcome is not None and not self._is_closed(self.without_outcome):
-            return State.OUTCOME_MISSING
-        return State.RESOLVED
+        return State.RESOLVED if self._outcomes_are_known else State.OUTCOME_MISSING
 
     @property
     def ended(self) -> When | None:
@@ -139,11 +204,14 @@ class Episode:
     @cached_property
     def _standing(self) -> _Standing:
         standing = _Standing()
+        for onset, record in sorted(_dated((*self.records, *self.closings)), key=_by_onset):
+            if closes(record):
+                standing.close(onset)
+            else:
+                standing.add(record)
         for record in self.records:
-            standing.add(record)
-        for record in self.closings:
-            if isinstance(record.onset, When):
-                standing.end(record.onset)
+            if not isinstance(record.onset, When):
+                standing.add(record)
         return standing
 
     @property
@@ -171,18 +239,50 @@ class Episode:
         """The first day from which `grade_to` or less is documented and nothing worse follows; None if not documented.
 
         An observation documents it even beside an open record; a milder diagnosis only once the worse ones are closed.
+        Neither does on the day on which the worse one began, unless its clock time is later.
         """
         worse = [record for record in self.records if not _is_at_most(record, grade_to)]
         closed = [record for record in worse if record.course is Course.RESOLVED]
-        since = max((r.onset.earliest for r in worse if isinstance(r.onset, When)), default=date.min)
+        since = max((r.onset for r in worse if isinstance(r.onset, When)), key=_earliest, default=LONG_AGO)
         still_open = any(record.course in {Course.OPEN, Course.FATAL} for record in worse)
         at_most = [record for record in self.records if _is_at_most(record, grade_to)]
         milder = [record for record in at_most if record.course is Course.POINT or not still_open]
-        days = [r.onset for r in (*milder, *self.closings) if isinstance(r.onset, When) and r.onset.latest >= since]
+        days = [r.onset for r in milder if isinstance(r.onset, When) and _is_after(r.onset, since)]
+        days += [r.onset for r in self.closings if isinstance(r.onset, When) and _is_after(r.onset, since)]
         ends = [record.end for record in closed if isinstance(record.end, When)]
-        if ends and len(ends) == len(closed) and not still_open:
+        if ends and not still_open and all(self._has_end(record) for record in closed):
             days.append(max(ends, key=lambda end: end.latest))
         return min(days, key=lambda day: day.latest, default=None)
+
+    def _has_end(self, record: ToxicityRecord) -> bool:
+        """Whether a resolved record says when it ended, or a copy of it does: one of the same onset and no milder."""
+        grade = grade_value(record) or 0
+        copies = [r for r in self.records if r.course is Course.RESOLVED and r.onset == record.onset]
+        return any(isinstance(copy.end, When) and (grade_value(copy) or 0) >= grade for copy in copies)
+
+    def is_open_question(self, grade_to: int, within_days: int) -> bool:
+        """Whether it is not known if what was worse than `grade_to` fell in time: then that is asked, not assumed."""
+        worse = [record for record in self.records if not _is_at_most(record, grade_to)]
+        if any(record.course in {Course.OPEN, Course.FATAL} or self._lasted(record, within_days) for record in worse):
+            return False
+        if any(record.course is Course.RESOLVED and not self._has_end(record) for record in worse):
+            return True
+        if self.state is not State.RESOLVED:
+            courses = {record.course for record in worse}
+            return Course.OUTCOME_MISSING in courses and Course.POINT not in courses
+        has_end = self.closings or any(isinstance(record.end, When) for record in worse)
+        return self.ended is None or self.onset is None or not has_end
+
+    def _lasted(self, record: ToxicityRecord, days: int) -> bool:
+        """Whether a record says for certain that it was there more than so many days after the onset of the event."""
+        seen = {Course.RESOLVED: record.end, Course.POINT: record.onset}.get(record.course)
+        if not isinstance(seen, When) or self.onset is None:
+            return False
+        return (seen.earliest - self.onset.latest).days > days
+
+
+def _earliest(day: When) -> tuple[date, float]:
+    return day.earliest, day.instant.timestamp() if day.instant is not None else float("-inf")
 
 
 def _is_at_most(record: ToxicityRecord, grade: int) -> bool:
@@ -251,7 +351,7 @@ class _Event:
 
     def close(self, record: ToxicityRecord, onset: When) -> None:
         self.closings.append(record)
-        self.standing.end(onset)
+        self.standing.close(onset)
 
     def holds(self, onset: When, doses: DoseDays, gap: int) -> bool:
         """Whether a record of this onset, which is not before the last one, is part of this event.
@@ -268,9 +368,11 @@ class _Event:
         return touches or _apart(self.last, onset) <= gap
 
 
-def _by_onset(dated: tuple[When, ToxicityRecord]) -> tuple[date, date, int]:
+def _by_onset(dated: tuple[When, ToxicityRecord]) -> tuple[date, date, float, int]:
+    """By day, then by the clock; what has no clock time comes first, and of one moment the worse."""
     onset, record = dated
-    return onset.latest, onset.earliest, -(grade_value(record) or 0)
+    clock = onset.instant.timestamp() if onset.instant is not None else float("-inf")
+    return onset.latest, onset.earliest, clock, -(grade_value(record) or 0)
 
 
 def episodes_of(
@@ -282,11 +384,11 @@ def episodes_of(
     Source: clinical-rules "Toxicity records"; knowledge section 6 (Episodes).
     """
     own = [record for record in records if record.syndrome is syndrome]
-    dated = sorted(((r.onset, r) for r in own if isinstance(r.onset, When)), key=_by_onset)
+    dated = sorted(_dated(own), key=_by_onset)
     days = DoseDays(doses=doses)
     found: list[_Event] = []
     for onset, record in dated:
-        if grade_value(record) == 0 and not is_lower_bound(record):
+        if closes(record):
             if found:
                 found[-1].close(record, onset)
             continue

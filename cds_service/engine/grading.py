@@ -33,6 +33,7 @@ VITAL_UNITS: Final = {
     Vital.OXYGEN_SATURATION: "%",
 }
 _NO_CLOCK: Final = datetime.min.replace(tzinfo=UTC)
+HIGH_IS_WORSE: Final = frozenset({Analyte.ALT, Analyte.AST, Analyte.BILIRUBIN, Analyte.CREATININE})
 IN_MULTIPLES: Final = frozenset({Analyte.ALT, Analyte.AST, Analyte.BILIRUBIN})
 
 
@@ -115,9 +116,14 @@ def _newest_key(result: LabResult) -> tuple[date, datetime]:
 
 
 def newest(results: Iterable[LabResult], analyte: Analyte) -> LabResult | None:
-    """The newest usable result of an analyte; of equals, the later one in the record."""
+    """The newest usable result of an analyte; of equals the worse one, and the later one in the record."""
     usable = [result for result in results if result.analyte is analyte and result.value is not None]
-    return max(reversed(usable), key=_newest_key, default=None)
+    return max(reversed(usable), key=lambda result: (*_newest_key(result), _badness(result)), default=None)
+
+
+def _badness(result: LabResult) -> Decimal:
+    value = result.value or Decimal(0)
+    return value if result.analyte in HIGH_IS_WORSE else -value
 
 
 def age_days(result: LabResult, today: date) -> int:

@@ -107,8 +107,7 @@ def grade_ever(case: Case, row: Row) -> Finding | None:
     episodes = _graded(case, row)
     if not episodes:
         return None
-    confirmed = any(episode.is_confirmed(row.integer("grade_from")) for episode in episodes)
-    return _about_episode(case, row, episodes[-1:], confirmed=confirmed)
+    return _about_the_surest(case, row, episodes)
 
 
 def second_episode(case: Case, row: Row) -> Finding | None:
@@ -126,29 +125,36 @@ def new_episode_after(case: Case, row: Row) -> Finding | None:
     graver = [i for i, e in enumerate(episodes) if (e.grade or 0) >= row.integer("grade_from")]
     if not graver or graver[0] == len(episodes) - 1:
         return None
-    pair = (episodes[graver[0]], episodes[-1])
-    confirmed = pair[0].is_confirmed(row.integer("grade_from")) and pair[1].is_confirmed_at_all
-    return _about_episode(case, row, pair, confirmed=confirmed)
+    sure = [i for i in graver if episodes[i].is_confirmed(row.integer("grade_from"))]
+    later = [e for e in episodes[sure[0] + 1 :] if e.is_confirmed_at_all] if sure else []
+    pair = (episodes[sure[0]], later[-1]) if later else (episodes[graver[0]], episodes[-1])
+    return _about_episode(case, row, pair, confirmed=bool(later))
 
 
 def not_improved_in_time(case: Case, row: Row) -> Finding | None:
     """Was it still above the milder grade more than so many days after onset, counted to now?"""
-    late = [e for e in _graded(case, row) if _is_late(e, row, case.call.today, e.improved_on(row.integer("grade_to")))]
-    if not late or _is_open_question(late[-1]):
-        return None
-    return _about_episode(case, row, late[-1:], confirmed=late[-1].is_confirmed(row.integer("grade_from")))
+    return _late(case, row, grade_to=row.integer("grade_to"))
 
 
 def not_improved_at_all_in_time(case: Case, row: Row) -> Finding | None:
     """The seed's reading: was there no fall of the grade at all within so many days?"""
+    return _late(case, row, grade_to=row.integer("grade_from") - 1)
+
+
+def _late(case: Case, row: Row, *, grade_to: int) -> Finding | None:
     late = [
         episode
         for episode in _graded(case, row)
-        if _is_late(episode, row, case.call.today, episode.improved_on(row.integer("grade_from") - 1))
+        if _is_late(episode, row, case.call.today, episode.improved_on(grade_to))
+        and not episode.is_open_question(grade_to, row.integer("within_days"))
     ]
-    if not late or _is_open_question(late[-1]):
-        return None
-    return _about_episode(case, row, late[-1:], confirmed=late[-1].is_confirmed(row.integer("grade_from")))
+    return _about_the_surest(case, row, late) if late else None
+
+
+def _about_the_surest(case: Case, row: Row, episodes: Sequence[Episode]) -> Finding:
+    """About the latest of these episodes with a confirmed record of the row's grade; else the latest, unconfirmed."""
+    sure = [episode for episode in episodes if episode.is_confirmed(row.integer("grade_from"))]
+    return _about_episode(case, row, (sure or episodes)[-1:], confirmed=bool(sure))
 
 
 def _is_late(episode: Episode, row: Row, today: date, improved: When | None) -> bool:
@@ -157,12 +163,6 @@ def _is_late(episode: Episode, row: Row, today: date, improved: When | None) -> 
         return False
     until = improved.latest if improved is not None else today
     return (until - episode.onset.earliest).days > row.integer("within_days")
-
-
-def _is_open_question(episode: Episode) -> bool:
-    """Begun or resolved on an unknown day, or without an outcome: whether it improved in time is asked, not assumed."""
-    resolved_sometime = episode.state is State.RESOLVED and (episode.ended is None or episode.onset is None)
-    return resolved_sometime or episode.state is State.OUTCOME_MISSING
 
 
 def grade_ever_in_treatment(case: Case, row: Row) -> Finding | None:
@@ -379,9 +379,10 @@ def _is_left_open(episode: Episode, case: Case, mild: int) -> bool:
     """Open only for want of a closing entry: from before the last dose, and mild, or a record that knows no end."""
     if not _is_older_than_last_dose(episode, case):
         return False
-    if episode.state is State.ACTIVE:
-        return episode.grade is not None and episode.grade <= mild and not episode.grade_is_lower_bound
-    return episode.is_active
+    if episode.state is not State.ACTIVE:
+        return episode.is_active
+    is_known = all(grade_value(r) is not None for r in episode.records if r.course in {Course.OPEN, Course.FATAL})
+    return is_known and (episode.grade or 0) <= mild and not episode.grade_is_lower_bound
 
 
 def _mild(case: Case) -> int:
@@ -401,10 +402,11 @@ def _active(case: Case, row: Row) -> list[Episode]:
 
 
 def _asked_by_day_seven(episode: Episode, case: Case) -> bool:
-    """An adverse event without outcome of a grade that must improve in time: asked in its own row."""
-    levels = [r.integer("grade_from") for r in case.regimen.table("stop").rows if r.has("within_days")]
-    is_neuro = episode.syndrome is Syndrome.NEUROTOXICITY
-    return is_neuro and episode.state is State.OUTCOME_MISSING and (episode.grade or 0) >= min(levels, default=5)
+    """Without an outcome, and a grave one of which it is asked in a row of its own whether it improved in time."""
+    if episode.state is not State.OUTCOME_MISSING:
+        return False
+    asking = [row for row in case.regimen.table("hold").rows if row.text("question") == ASKED_BY_DAY_SEVEN]
+    return any(episode.syndrome.value == row.text("syndrome") and episode in _undocumented(case, row) for row in asking)
 
 
 def active(case: Case, row: Row) -> Finding | None:
@@ -482,7 +484,10 @@ def left_open(case: Case, row: Row) -> Finding | None:
 def _undocumented(case: Case, row: Row) -> list[Episode]:
     """Grave episodes of which no record says whether they improved in time."""
     return [
-        episode for episode in _graded(case, row) if _is_open_question(episode) and not _improved_in_time(episode, row)
+        episode
+        for episode in _graded(case, row)
+        if episode.is_open_question(row.integer("grade_to"), row.integer("within_days"))
+        and not _improved_in_time(episode, row)
     ]
 
 
@@ -589,13 +594,14 @@ STOP_QUESTIONS: Final[Mapping[str, Question]] = {
     "laboratory grade recurrent": laboratory_grade_recurrent,
     "transaminase and bilirubin together": transaminase_and_bilirubin,
 }
+ASKED_BY_DAY_SEVEN: Final = "improvement in time not documented"
 UNCONFIRMED: Final = "a stop rests on an unconfirmed record"
 HOLD_QUESTIONS: Final[Mapping[str, Question]] = {
     UNCONFIRMED: no_question_of_its_own,
     "active": active,
     "active without a grade": active_without_a_grade,
     "left open before the last dose": left_open,
-    "improvement in time not documented": improvement_not_documented,
+    ASKED_BY_DAY_SEVEN: improvement_not_documented,
     "improvement in time not documented but treated since": improvement_not_documented_but_treated,
     "vital signs suggest it": vital_signs_suggest,
     "newest laboratory grade": newest_laboratory_grade,

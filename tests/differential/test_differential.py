@@ -60,7 +60,7 @@ def test_the_long_run_prints_its_figures(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out.startswith("5 histories, ")
 
 
-# --- what the engine has wrong -----------------------------------------------------------------------------------
+# --- what the engine once had wrong ----------------------------------------------------------------------------------
 
 
 def days(ago: int) -> When:
@@ -152,19 +152,19 @@ HOLD_NEURO = ("neurotoxicity", "withhold", "critical")
 HOLD_CRS = ("crs", "withhold", "critical")
 WATCH = ("monitoring", "monitor", "warning")
 
-WRONG = {
-    "a grade 0 of 08:00 and a CRS grade 2 of 14:00 of the day of the dose: active, a HOLD; the engine says nothing": (
+ONCE_WRONG = {
+    "a grade 0 of 08:00 and a CRS grade 2 of 14:00 of the day of the dose: active, a HOLD": (
         ten_mg_today(STEP_UP, (seen(0, at(7, 8)), seen(2, at(7, 14)))),
         HOLD_CRS,
     ),
-    "a neurotoxicity without outcome after a grade 3 that ended: active, a HOLD; the engine says nothing": (
+    "a neurotoxicity without outcome after a grade 3 that ended: active, a HOLD": (
         ten_mg_today(
             STEP_UP,
             (record("Condition/1", 3, 6, 5), record("AdverseEvent/2", 1, 4, course=Course.OUTCOME_MISSING)),
         ),
         HOLD_NEURO,
     ),
-    "a CRS grade 3 of today without outcome, begun when a grade 1 ended: active, a HOLD; the engine calls it over": (
+    "a CRS grade 3 of today without outcome, begun when a grade 1 ended: active, a HOLD": (
         ten_mg_today(
             STEP_UP,
             (
@@ -188,14 +188,14 @@ WRONG = {
         ten_mg_today(STEP_UP, (record("Condition/1", 1, 5), record("Observation/2", 2, 2, course=Course.POINT))),
         HOLD_NEURO,
     ),
-    "a grade 3 open for 50 days, confirmed: a STOP; a later unconfirmed one makes the engine's a HOLD": (
+    "a grade 3 open for 50 days, confirmed: a STOP": (
         ten_mg_today(
             given(("1", 60), ("10", 53), ("10", 27)),
             (record("Condition/1", 3, 50, course=Course.OPEN), record("Condition/2", 3, 22, 7, confirmed=False)),
         ),
         STOP_NEURO,
     ),
-    "a grade 3 and a new episode, confirmed: a STOP; a third, unconfirmed one makes the engine's a HOLD": (
+    "a grade 3 and a new episode, confirmed: a STOP": (
         ten_mg_today(
             given(("1", 60), ("10", 53), ("10", 39), ("10", 25), ("10", 14)),
             (
@@ -206,11 +206,11 @@ WRONG = {
         ),
         STOP_NEURO,
     ),
-    "a haemoglobin of 6 and one of 12 of one day: the worse holds; the engine takes the one received last": (
+    "a haemoglobin of 6 and one of 12 of one day: the worse holds": (
         ten_mg_today(STEP_UP, labs=(haemoglobin(1, "6", 2), haemoglobin(2, "12", 2))),
         ("cytopenia", "withhold", "critical"),
     ),
-    "an open CRS without a grade: a HOLD; a resolved grade 1 of the same episode makes the engine's a warning": (
+    "an open CRS without a grade: a HOLD": (
         ten_mg_today(
             THREE_DOSES,
             (
@@ -224,7 +224,7 @@ WRONG = {
         ten_mg_today(given(("1", 20), ("10", 13)), (record("Condition/1", 3, 9), record("Condition/2", 1, 9, 8))),
         HOLD_NEURO,
     ),
-    "a grade 3 without outcome beside an open grade 1: a HOLD that asks; the engine stops for good": (
+    "a grade 3 without outcome beside an open grade 1: a HOLD that asks": (
         ten_mg_today(
             given(("1", 20), ("10", 13)),
             (
@@ -234,33 +234,22 @@ WRONG = {
         ),
         HOLD_NEURO,
     ),
-    "a grade 3 that ended after 3 days, and a copy without its end: a warning to watch; the engine loses it": (
+    "a grade 3 that ended after 3 days, and a copy without its end: a warning to watch": (
         ten_mg_today(STEP_UP, (record("Condition/1", 3, 5, 2), record("Condition/2", 3, 5))),
         WATCH,
     ),
-    "a grade 3 that ended after 2 days, and a copy without its end: no STOP; the engine counts to today": (
+    "a grade 3 that ended after 2 days, and a copy without its end: no STOP": (
         ten_mg_today(given(("1", 28), ("10", 21)), (record("Condition/1", 3, 20, 18), record("Condition/2", 3, 20))),
         WATCH,
     ),
 }
 
 
-@pytest.mark.parametrize(("history", "expected"), WRONG.values(), ids=WRONG)
-def test_the_second_implementation_has_right_what_the_engine_has_wrong(history: History, expected: Card) -> None:
+@pytest.mark.parametrize(("history", "expected"), ONCE_WRONG.values(), ids=ONCE_WRONG)
+def test_both_say_what_the_engine_once_had_wrong(history: History, expected: Card) -> None:
     answer = judge(history.state, history.at, history.zone)["MedicationRequest/d", 0]
 
     assert expected in answer.cards
-    assert known_as(history.state)
-
-
-@pytest.mark.parametrize(
-    ("history", "expected"),
-    [
-        pytest.param(*case, id=reason, marks=pytest.mark.xfail(reason=reason, strict=True))
-        for reason, case in WRONG.items()
-    ],
-)
-def test_the_engine_is_to_say_it_too(history: History, expected: Card) -> None:
     assert expected in engine_cards(history, "MedicationRequest/d")
 
 
@@ -270,16 +259,11 @@ RESTARTED_AFTER_CRS = ten_mg_today(
 )
 
 
-def test_the_second_implementation_asks_for_no_second_restart_when_grade_0_is_seen_after_it() -> None:
+def test_neither_asks_for_a_second_restart_when_grade_0_is_seen_after_it() -> None:
     answer = judge(RESTARTED_AFTER_CRS.state, RESTARTED_AFTER_CRS.at, RESTARTED_AFTER_CRS.zone)
 
     assert answer["MedicationRequest/d", 0].cards == {
         ("monitoring", "monitor", "info"),
         ("premedication", "order", "warning"),
     }
-    assert known_as(RESTARTED_AFTER_CRS.state)
-
-
-@pytest.mark.xfail(reason="a grade 0 seen after the restart moves the end of CRS grade 3 behind it", strict=True)
-def test_the_engine_is_to_ask_for_no_second_restart_either() -> None:
     assert ("crs", "restart-step-up", "warning") not in engine_cards(RESTARTED_AFTER_CRS, "MedicationRequest/d")

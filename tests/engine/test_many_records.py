@@ -57,43 +57,16 @@ WHOLE_DAY: Final = timedelta(days=1)
 # --- each with each ----------------------------------------------------------------------------------------------
 
 
-def ends_of(episode: Episode) -> list[When]:
-    ends = [record.end for record in episode.records if record.course is Course.RESOLVED]
-    return [end for end in (*ends, *(record.onset for record in episode.closings)) if isinstance(end, When)]
-
-
-def is_closed(episode: Episode, record: ToxicityRecord) -> bool:
-    if any(other.course is Course.RESOLVED and not isinstance(other.end, When) for other in episode.records):
-        return True
-    onset = record.onset
-    return any(not isinstance(onset, When) or end.latest >= onset.earliest for end in ends_of(episode))
-
-
-def state_by_each(episode: Episode) -> State:
-    if any(record.course in {Course.OPEN, Course.FATAL} for record in episode.records):
-        return State.ACTIVE
-    left = {record.course for record in episode.records if not is_closed(episode, record)}
-    if Course.POINT in left:
-        return State.POINT_OPEN
-    return State.OUTCOME_MISSING if Course.OUTCOME_MISSING in left else State.RESOLVED
-
-
-def ended_by_each(episode: Episode) -> When | None:
-    if state_by_each(episode) is not State.RESOLVED:
-        return None
-    return max(ends_of(episode), key=lambda end: end.latest, default=None)
-
-
 def belongs_by_each(onset: When, episode: Episode, doses: Sequence[GivenDose]) -> bool:
     last = max(episode.onsets, key=lambda when: (when.latest, when.earliest))
     if any(last.latest < dose.day.latest and dose.day.earliest <= onset.latest for dose in doses):
         return False
-    ended = ended_by_each(episode)
+    ended = episode.ended
     if ended is not None and onset.latest - ended.latest > WHOLE_DAY:
         return False
     is_same = (last.earliest, last.latest) == (onset.earliest, onset.latest)
     touches = ended is not None and onset.earliest - ended.latest <= WHOLE_DAY
-    is_active = state_by_each(episode) is not State.RESOLVED
+    is_active = episode.is_active
     return is_active or touches or is_same or (onset.latest - last.earliest).days <= GAP
 
 
@@ -199,14 +172,22 @@ def test_episodes_are_those_found_by_comparing_each_record_with_each(
 ) -> None:
     found = episodes_of(Syndrome.CRS, records, doses, GAP)
     assert found == episodes_by_each(records, doses)
-    assert [(e.state, e.ended) for e in found] == [(state_by_each(e), ended_by_each(e)) for e in found]
 
 
 def test_an_observation_of_grade_0_without_a_day_closes_nothing() -> None:
     seen = crs(2, -3, course=Course.POINT)
     undated = crs(0, NotRecorded, course=Course.POINT)
     assert Episode(syndrome=Syndrome.CRS, records=(seen,), closings=(undated,)).state is State.POINT_OPEN
-    assert Episode(syndrome=Syndrome.CRS, records=(seen,), closings=(replace(undated, onset=day(-3)),)).ended == day(-3)
+    same_day = replace(undated, onset=day(-3))
+    assert Episode(syndrome=Syndrome.CRS, records=(seen,), closings=(same_day,)).state is State.POINT_OPEN
+    later = replace(undated, onset=day(-2))
+    assert Episode(syndrome=Syndrome.CRS, records=(seen,), closings=(later,)).ended == day(-2)
+
+
+def test_an_observation_without_a_day_is_taken_as_older_than_those_with_one() -> None:
+    seen, undated = crs(1, -3, course=Course.POINT), crs(3, NotRecorded, course=Course.POINT)
+    closing = crs(0, -2, course=Course.POINT)
+    assert Episode(syndrome=Syndrome.CRS, records=(seen, undated), closings=(closing,)).ended == day(-2)
 
 
 @pytest.mark.parametrize(("closed_on", "state"), [(-2, State.POINT_OPEN), (-1, State.RESOLVED)])
