@@ -7,6 +7,7 @@ citation that none of them prints, is put to the check of docs/traceability.md.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections import Counter
@@ -23,7 +24,7 @@ from typing import Any, Final
 import yaml
 
 from cds_service import cards, wire
-from cds_service.engine.advice import Assessment
+from cds_service.engine.advice import Advice, Assessment
 from cds_service.engine.rulebook import Rulebook
 from cds_service.errors import KnowledgeError
 from cds_service.knowledge.cells import refuse_gaps_and_overlaps
@@ -63,13 +64,17 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Vignette:
-    """One case with its facts, and the rows that the unchanged knowledge touches in it; `shown` are those of cards."""
+    """One case with its facts, and the rows that the unchanged knowledge touches in it; `shown` are those of cards.
+
+    `said` is the advice of the unchanged knowledge.
+    """
 
     case: Case
     situation: Situation
     fired: frozenset[str]
     silent: frozenset[str]
     shown: frozenset[str]
+    said: tuple[Advice, ...]
 
     @property
     def family(self) -> str:
@@ -78,7 +83,10 @@ class Vignette:
 
     def goes_red(self, rulebook: Rulebook) -> bool:
         try:
-            return bool(differences(self.case, _answer(self.situation, rulebook)))
+            assessment = _assessed(self.situation, rulebook)
+            if assessment.advice == self.said:  # the same advice of the same rows: the same cards
+                return False
+            return bool(differences(self.case, _answer(assessment)))
         except (LookupError, ValueError, KnowledgeError):  # the service would answer with an error
             return True
 
@@ -93,9 +101,9 @@ def _assessed(situation: Situation, rulebook: Rulebook) -> Assessment:
     )
 
 
-def _answer(situation: Situation, rulebook: Rulebook) -> Sequence[Mapping[str, Any]]:
+def _answer(assessment: Assessment) -> Sequence[Mapping[str, Any]]:
     """The cards as they go over the wire."""
-    rendered = cards.render(_assessed(situation, rulebook), hook_instance="")
+    rendered = cards.render(assessment, hook_instance="")
     body = wire.as_json(wire.CdsResponse(cards=rendered))
     answer: Sequence[Mapping[str, Any]] = json.loads(json.dumps(body, default=str))["cards"]
     return answer
@@ -126,7 +134,10 @@ class Trial:
     def red_already(self) -> list[str]:
         """The vignettes that are red without any change."""
         rulebooks = {sources: Rulebook(self.regimen.under(sources)) for sources in Sources}
-        return [v.case.id for v in self.vignettes if v.goes_red(rulebooks[Sources(v.case.sources)])]
+        answers = (
+            (v.case, _answer(_assessed(v.situation, rulebooks[Sources(v.case.sources)]))) for v in self.vignettes
+        )
+        return [case.id for case, answer in answers if differences(case, answer)]
 
     def judges(self, mutant: Mutant) -> Iterator[Vignette]:
         """The vignettes that touch a row of the mutant, those in which it speaks first, and of these the terse ones,
@@ -171,7 +182,9 @@ def _vignette(case: Case, rulebook: Rulebook) -> Vignette:
     assessment = _assessed(situation, rulebook)
     touched = touched_by(case, assessment)
     shown = frozenset(row.id for one in assessment.advice for row in (one.row, *one.rows))
-    return Vignette(case=case, situation=situation, fired=touched.fired, silent=touched.silent, shown=shown)
+    return Vignette(
+        case=case, situation=situation, fired=touched.fired, silent=touched.silent, shown=shown, said=assessment.advice
+    )
 
 
 @cache
@@ -194,6 +207,8 @@ def verdicts(chosen: Sequence[str] = ()) -> tuple[Verdict, ...]:
 
 def _verdicts_at(places: Sequence[int]) -> list[Verdict]:
     trial = packaged()
+    if trial.vignettes and trial.mutants and not gc.get_freeze_count():
+        gc.freeze()  # they stay: no need to look through them again and again
     return [trial.verdict(trial.mutants[place]) for place in places]
 
 
