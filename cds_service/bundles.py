@@ -98,9 +98,14 @@ def resource_of(entry: Any) -> Resource | None:
     if not isinstance(entry, dict):
         return None
     for candidate in (entry.get("resource"), entry):
-        if isinstance(candidate, dict) and words(candidate.get("resourceType")):
+        if isinstance(candidate, dict) and _is_a_type(words(candidate.get("resourceType"))):
             return candidate
     return None
+
+
+def _is_a_type(kind: str) -> bool:
+    """Whether this is spelt as FHIR's resource types are."""
+    return kind[:1].isupper() and kind.isalpha()
 
 
 def place_of(entry: Any) -> str:

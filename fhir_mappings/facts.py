@@ -480,7 +480,8 @@ class TreatmentState:
 
     `orders` holds the drafts of the call and the drug's orders on record, of every status but entered-in-error.
     `administrations` holds all rows of the drug, also `not-done` and `entered-in-error` ones (the engine drops them).
-    `unknowns` are resources that could not be read, whose type matters to a rule.
+    `unknowns` are resources that could not be read, whose type matters to a rule. `nameless` are the references of open
+    conditions with a code that is not known here and no name.
     """
 
     patient: Person
@@ -501,3 +502,4 @@ class TreatmentState:
     cancer: tuple[CancerRecord, ...] = ()
     allergies: tuple[DrugAllergy, ...] = ()
     unknowns: tuple[Unknown, ...] = ()
+    nameless: tuple[str, ...] = ()

@@ -27,10 +27,14 @@ _PERFORMED: Final = ("performedDateTime", "performedPeriod", "occurrenceDateTime
 _NEVER_GIVEN: Final = ("not-done", "entered-in-error", "cancelled", "draft")
 
 
+_NOT_RUNNING: Final = frozenset({"completed", "stopped", "on-hold", "not-done", "entered-in-error"})
+"""Without one of these, also with a status that is none, what was started may be running."""
+
+
 def pressor_given(administration: Resource, medication: Medication, clinic: Clinic) -> Support | None:
     """A vasopressor that is being given now: an administration in progress whose end has not come."""
     end = when(part(administration.get("effectivePeriod"), "end"), clinic.zone)
-    if status_of(administration) != "in-progress" or is_over(end, clinic):
+    if status_of(administration) in _NOT_RUNNING or is_over(end, clinic):
         return None
     return _pressor(
         administration, medication, administration.get("dosage"), first_when(administration, clinic.zone, *_STARTS)

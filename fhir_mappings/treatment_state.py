@@ -12,7 +12,7 @@ from fhir_mappings.administrations import administration, claim, status_of
 from fhir_mappings.characteristics import person_of, uterus_by_sex
 from fhir_mappings.chart import Chart, Resource
 from fhir_mappings.companions import companions_of
-from fhir_mappings.conditions import is_dropped
+from fhir_mappings.conditions import holding, is_dropped
 from fhir_mappings.diagnoses import (
     cancer_observed,
     cancer_records,
@@ -52,7 +52,7 @@ from fhir_mappings.fertility import contraception_observed, contraceptive_order,
 from fhir_mappings.graded_observations import of_observation
 from fhir_mappings.laboratory import ANALYTES, laboratory_results, vital_signs
 from fhir_mappings.medications import ordered_doses
-from fhir_mappings.observations import is_usable, known_code
+from fhir_mappings.observations import is_usable, known_code, value_of
 from fhir_mappings.pregnancy import pregnancy_condition, pregnancy_observed
 from fhir_mappings.supports import (
     breathing_support,
@@ -92,6 +92,7 @@ class _Findings:
     cancer: list[CancerRecord] = field(default_factory=list)
     allergies: list[DrugAllergy] = field(default_factory=list)
     unknowns: list[Unknown] = field(default_factory=list)
+    nameless: list[str] = field(default_factory=list)
 
     def keep(self, place: list[_Fact], found: Iterable[_Fact | Unknown] | _Fact | Unknown | None) -> None:
         """Put facts into their place and Unknowns into theirs; nothing found is nothing kept."""
@@ -204,6 +205,7 @@ def _state(chart: Chart, found: _Findings) -> TreatmentState:
         cancer=tuple(found.cancer),
         allergies=tuple(found.allergies),
         unknowns=tuple(dict.fromkeys(found.unknowns)),
+        nameless=tuple(found.nameless),
     )
 
 
@@ -321,6 +323,8 @@ def _says_something(concept: Any, *names: str) -> bool:
 def _read_condition(condition: Resource, reading: _Reading) -> None:
     clinic, found = reading.clinic, reading.found
     beside = condition.get("stage") is not None or condition.get("extension") is not None
+    if not all_texts(condition.get("code")) and _is_nameless(condition, clinic):
+        found.nameless.append(reference_of(condition))
     if not beside and not _says_something(condition.get("code"), *_SUBJECTS):
         return
     found.keep(found.toxicities, of_condition(condition, reading.recognised, clinic))
@@ -333,6 +337,13 @@ def _read_condition(condition: Resource, reading: _Reading) -> None:
     found.keep(found.feeding, feeding_condition(condition, clinic))
     found.keep(found.organs, organ_records(condition, clinic))
     found.keep(found.cancer, cancer_records(condition, clinic))
+
+
+def _is_nameless(condition: Resource, clinic: Clinic) -> bool:
+    """Whether an open condition has a code that is not known here and no name: it may be anything."""
+    code = condition.get("code")
+    is_coded = code_of(code) != "" and known_code(code, anything_in(*_SUBJECTS)) is None
+    return is_coded and not is_dropped(condition) and holding(condition, clinic).is_open
 
 
 def _keep_pregnancy(pregnancy: PregnancyRecord, found: _Findings) -> None:
@@ -374,11 +385,13 @@ def _read_observation(observation: Resource, reading: _Reading) -> None:
     found.keep(found.toxicities, of_observation(observation, clinic))
     found.keep(found.supports, breathing_support_observed(observation, clinic))
     found.keep(found.cancer, cancer_observed(observation, clinic))
-    found.keep(found.feeding, feeding_observed(observation, clinic))
+    feeding, pregnancy = feeding_observed(observation, clinic), pregnancy_observed(observation, clinic)
+    found.keep(found.feeding, feeding)
     found.keep(found.fertility, contraception_observed(observation, clinic))
-    pregnancy = pregnancy_observed(observation, clinic)
     if pregnancy is not None:
         _keep_pregnancy(pregnancy, found)
+    if (feeding or pregnancy) and value_of(observation) in (None, "", {}, []):
+        found.unknowns.append(unreadable(observation, "its value is missing"))
 
 
 def _read_adverse_event(event: Resource, reading: _Reading) -> None:

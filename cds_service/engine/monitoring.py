@@ -33,6 +33,7 @@ BLOOD_COUNT: Final = (Analyte.NEUTROPHILS, Analyte.PLATELETS, Analyte.HAEMOGLOBI
 LIVER_TESTS: Final = (Analyte.ALT, Analyte.AST, Analyte.BILIRUBIN)
 ORDERS_READ: Final = ("medicationRequests",)
 NAMED_ABOVE: Final = frozenset({Syndrome.CRS, Syndrome.NEUROTOXICITY, Syndrome.POSSIBLE_NEUROTOXICITY})
+MOST_NAMED: Final = 5
 TOXICITY_READ: Final = ("conditions", "adverseEvents", "observations")
 
 
@@ -199,7 +200,16 @@ def _toxicity_lines(case: Case) -> list[Line]:
         lines.append(
             case.line("toxicity of another treatment", what=listed(record_text(r) for r in case.call.not_ours))
         )
-    return lines + _ungraded_lines(case)
+    return lines + _ungraded_lines(case) + _nameless_lines(case)
+
+
+def _nameless_lines(case: Case) -> list[Line]:
+    """Open conditions that may be anything."""
+    nameless = case.state.nameless
+    if not nameless:
+        return []
+    more = f" and {len(nameless) - MOST_NAMED} more" if len(nameless) > MOST_NAMED else ""
+    return [case.line("conditions without a name", what=listed(nameless[:MOST_NAMED]) + more)]
 
 
 def _ungraded_lines(case: Case) -> list[Line]:

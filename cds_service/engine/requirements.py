@@ -199,6 +199,7 @@ LINES: Final = frozenset(
         "earlier toxicity",
         "toxicity of another treatment",
         "toxicity without a grade",
+        "conditions without a name",
         "against an abnormal baseline",
         "toxicity counted without a dose before it",
         "found only in text",

@@ -62,6 +62,8 @@ def number(text: str) -> int | float:
 
 def concept(text: str, *codings: tuple[str, str]) -> Resource:
     coding = [{"system": system, "code": code} for system, code in codings]
+    if not text:  # a code alone
+        return {"coding": coding}
     return {"coding": coding, "text": text} if coding else {"text": text}
 
 
