@@ -87,10 +87,10 @@ def filled(sentence: str, slots: Mapping[str, str], *, markdown: bool) -> str:
 
 def visible(text: str) -> str:
     """One line of what a reader sees: no control characters, none that turn or hide text (bidi, zero width)."""
-    shown = (" " if unicodedata.category(letter) in ("Cc", "Zl", "Zp") else letter for letter in text)
-    return " ".join(
-        "".join(letter for letter in shown if unicodedata.category(letter) not in ("Cf", "Co", "Cn", "Cs")).split()
-    )
+    if not text.isprintable():
+        kinds = ((letter, unicodedata.category(letter)) for letter in text)
+        text = "".join(" " if kind in SEPARATORS else letter for letter, kind in kinds if kind not in UNSEEN)
+    return " ".join(text.split())
 
 
 def plain(text: str) -> str:

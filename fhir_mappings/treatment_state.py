@@ -323,10 +323,11 @@ def _says_something(concept: Any, *names: str) -> bool:
 def _read_condition(condition: Resource, reading: _Reading) -> None:
     clinic, found = reading.clinic, reading.found
     beside = condition.get("stage") is not None or condition.get("extension") is not None
-    if not all_texts(condition.get("code")) and _is_nameless(condition, clinic):
-        found.nameless.append(reference_of(condition))
-    if not beside and not _says_something(condition.get("code"), *_SUBJECTS):
-        return
+    if not _says_something(condition.get("code"), *_SUBJECTS):
+        if _is_nameless(condition, clinic):
+            found.nameless.append(reference_of(condition))
+        if not beside:
+            return
     found.keep(found.toxicities, of_condition(condition, reading.recognised, clinic))
     if is_dropped(condition):
         return
@@ -342,8 +343,8 @@ def _read_condition(condition: Resource, reading: _Reading) -> None:
 def _is_nameless(condition: Resource, clinic: Clinic) -> bool:
     """Whether an open condition has a code that is not known here and no name: it may be anything."""
     code = condition.get("code")
-    is_coded = code_of(code) != "" and known_code(code, anything_in(*_SUBJECTS)) is None
-    return is_coded and not is_dropped(condition) and holding(condition, clinic).is_open
+    is_nameless = not all_texts(code) and code_of(code) != ""
+    return is_nameless and not is_dropped(condition) and holding(condition, clinic).is_open
 
 
 def _keep_pregnancy(pregnancy: PregnancyRecord, found: _Findings) -> None:

@@ -18,10 +18,12 @@ def _as_before() -> Iterator[None]:
     """Takes back what the factory does to the whole process."""
     log = logging.getLogger("cds_service")
     handlers, level, propagate = list(log.handlers), log.level, log.propagate
+    thresholds = gc.get_threshold()
     yield
     log.handlers, log.propagate = handlers, propagate
     log.setLevel(level)
     gc.unfreeze()
+    gc.set_threshold(*thresholds)
 
 
 @pytest.fixture

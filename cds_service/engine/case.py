@@ -11,7 +11,7 @@ from functools import cached_property
 from cds_service.engine.advice import Because, Expected, Finding, Line
 from cds_service.engine.course import Course, Position, days_at_least, days_at_most, lower_bound, on_day, position_of
 from cds_service.engine.episodes import Episode, State, episodes_of, is_not_ours, with_ice_grades
-from cds_service.engine.grading import newest, result_day
+from cds_service.engine.grading import newest, newest_of_each, result_day
 from cds_service.engine.history import DoseKind, GivenDose, History, read_history
 from cds_service.engine.words import NOT_KNOWN, clock_text, count_text, day_text, mg_text, ordinal_text
 from cds_service.knowledge.regimen import Regimen, Row
@@ -60,6 +60,11 @@ class Call:
             if result.value is not None and self.history.is_after_first(result.day):
                 found.setdefault(result.analyte, []).append(result)
         return {analyte: tuple(sorted(own, key=result_day)) for analyte, own in found.items()}
+
+    @cached_property
+    def newest(self) -> Mapping[Analyte, LabResult]:
+        """The newest usable result of each analyte."""
+        return newest_of_each(self.state.labs)
 
     def baseline(self, analyte: Analyte) -> LabResult | None:
         """The newest usable result of a day before the first exposure."""

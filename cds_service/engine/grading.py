@@ -117,8 +117,19 @@ def _newest_key(result: LabResult) -> tuple[date, datetime]:
 
 def newest(results: Iterable[LabResult], analyte: Analyte) -> LabResult | None:
     """The newest usable result of an analyte; of equals the worse one, and the later one in the record."""
-    usable = [result for result in results if result.analyte is analyte and result.value is not None]
-    return max(reversed(usable), key=lambda result: (*_newest_key(result), _badness(result)), default=None)
+    return newest_of_each(result for result in results if result.analyte is analyte).get(analyte)
+
+
+def newest_of_each(results: Iterable[LabResult]) -> dict[Analyte, LabResult]:
+    """The same for every analyte at once."""
+    found: dict[Analyte, tuple[tuple[date, datetime], LabResult]] = {}
+    for result in results:
+        if result.value is None:
+            continue
+        moment, known = _newest_key(result), found.get(result.analyte)
+        if known is None or moment > known[0] or (moment == known[0] and _badness(result) >= _badness(known[1])):
+            found[result.analyte] = moment, result
+    return {analyte: result for analyte, (_, result) in found.items()}
 
 
 def _badness(result: LabResult) -> Decimal:

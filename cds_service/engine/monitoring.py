@@ -12,7 +12,7 @@ from cds_service.engine.advice import Because, Finding, Line
 from cds_service.engine.case import Case, dose_after, has_resolved_from
 from cds_service.engine.course import due_after, limit_day, schedule_row
 from cds_service.engine.episodes import Episode, grade_value, ice_rows
-from cds_service.engine.grading import age_days, graded_text, newest, refusals
+from cds_service.engine.grading import age_days, graded_text, refusals
 from cds_service.engine.history import DoseKind, GivenDose
 from cds_service.engine.step_up import onset_text
 from cds_service.engine.words import day_text, listed, mg_text, record_text, shows
@@ -249,7 +249,7 @@ def _restart_done_lines(case: Case, episodes: Sequence[Episode]) -> list[Line]:
 
 def _laboratory_lines(case: Case) -> list[Line]:
     oldest = int(case.regimen.numbers["lab_age_days"])
-    results = [(a, newest(case.state.labs, a)) for a in (*BLOOD_COUNT, *LIVER_TESTS)]
+    results = [(a, case.call.newest.get(a)) for a in (*BLOOD_COUNT, *LIVER_TESTS)]
     by_day: dict[str, list[str]] = {}
     for analyte, result in results:
         if result is not None:

@@ -16,7 +16,6 @@ from cds_service.engine.grading import (
     is_above,
     is_above_normal,
     is_below,
-    newest,
     result_day,
     result_text,
 )
@@ -331,13 +330,13 @@ def _renal_evidence(case: Case, row: Row) -> list[tuple[Because, MaybeWhen]]:
 
 
 def _recent(case: Case, analyte: Analyte, days: int) -> LabResult | None:
-    result = newest(case.state.labs, analyte)
+    result = case.call.newest.get(analyte)
     return result if result is not None and age_days(result, case.call.today) <= days else None
 
 
 def _recent_or_undated(case: Case, analyte: Analyte, days: int) -> LabResult | None:
     """A result without a readable day may be of today: it can warn, but it reassures nobody."""
-    result = newest(case.state.labs, analyte)
+    result = case.call.newest.get(analyte)
     is_undated = result is not None and not isinstance(result.day, When)
     return result if is_undated else _recent(case, analyte, days)
 

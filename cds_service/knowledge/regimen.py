@@ -120,7 +120,8 @@ class Row:
         return self._column(name, Decimal)
 
     def text(self, name: str) -> str:
-        return self._column(name, str)
+        value = self.columns.get(name)  # asked for most often
+        return value if isinstance(value, str) else self._column(name, str)
 
     def texts(self, name: str) -> tuple[str, ...]:
         return self._column(name, tuple)
