@@ -112,12 +112,12 @@ def monitoring(case: Case, resume: Sequence[Finding], *, fits: bool) -> tuple[Fi
     slots = case.slots | {"hours": str(longest)}
     because = case.last_dose_because() + longest.because
     lines = _toxicity_observation_lines(case) + _early_line(case, fits=fits) + ordinary_lines(case)
-    graded_by = _ice_rows(case)
+    applied = (*_ice_rows(case), longest.row)
     if resume:
         lead = resume[0]
         told = dict(lead.slots) | slots
-        return Finding(row=lead.row, slots=told, because=because + lead.because, lines=lines, rows=graded_by), "summary"
-    return Finding(row=row, slots=slots, because=because, lines=lines, rows=graded_by), "summary" if fits else "beside"
+        return Finding(row=lead.row, slots=told, because=because + lead.because, lines=lines, rows=applied), "summary"
+    return Finding(row=row, slots=slots, because=because, lines=lines, rows=applied), "summary" if fits else "beside"
 
 
 def _ice_rows(case: Case) -> tuple[Row, ...]:
