@@ -31,9 +31,9 @@ def main(arguments: Sequence[str]) -> int:
     given = _arguments(arguments)
     sources = Sources(given.sources)
     try:
-        regimen = loader.load(given.knowledge, sources)
+        regimen = startable(loader.load(given.knowledge, sources))
         if given.diff:
-            print(difference(loader.load(given.diff, sources), regimen), end="")
+            print(difference(startable(loader.load(given.diff, sources)), regimen), end="")
         elif given.print:
             print(sign_off.as_markdown(regimen), end="")
         elif given.unreviewed:
@@ -44,6 +44,13 @@ def main(arguments: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return WRONG
     return 0
+
+
+def startable(regimen: Regimen) -> Regimen:
+    """The same, if a service would start with it. Raises: KnowledgeError naming file and line."""
+    from cds_service.engine.rulebook import Rulebook
+
+    return Rulebook(regimen).regimen
 
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:

@@ -151,6 +151,13 @@ def test_a_gap_ends_it_by_file_and_line(tmp_path: Path, capsys: pytest.CaptureFi
     assert re.fullmatch(r"gap\.yaml:\d+ delay with treatment_doses 1, days_since 21: no row in force .*\n", printed.err)
 
 
+def test_a_line_that_the_engine_misses_ends_it_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "line.yaml"
+    file.write_text(TEXT.replace("when: {about: infusion}", "when: {about: infusions}"), encoding="utf-8")
+    assert review.main(["--knowledge", str(file)]) == 2
+    assert re.match(r"line\.yaml:\d+ LINE-INFUSION: ", capsys.readouterr().err)
+
+
 def test_it_prints_the_tables_and_lists_the_rows_to_review(capsys: pytest.CaptureFixture[str]) -> None:
     assert review.main(["--print", "--sources", "seed"]) == 0
     assert capsys.readouterr().out == as_markdown(loader.load(sources=Sources.SEED))
