@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from cds_service.engine.requirements import NEEDS
 from cds_service.knowledge.regimen import Dose, Range, Regimen, Row
 from fhir_mappings.facts import (
     Administration,
@@ -55,18 +56,6 @@ from fhir_mappings.facts import (
 ZONE: Final = ZoneInfo("UTC")
 AT: Final = datetime(2026, 2, 10, 15, tzinfo=UTC)
 MOST_DOSES: Final = 4
-NEEDS: Final = (
-    "patient",
-    "conditions",
-    "medicationRequests",
-    "medicationAdministrations",
-    "laboratory",
-    "vitalSigns",
-    "observations",
-    "procedures",
-    "adverseEvents",
-    "allergies",
-)
 _SHORT: Final = Decimal("0.001")
 """How far beyond a threshold a result lies, as a part of it."""
 
@@ -263,7 +252,7 @@ def _circumstances(days: int, regimens: Sequence[Regimen]) -> Iterator[_Circumst
     yield from _signs(today, regimens)
     yield from _people(today)
     yield _Circumstance(words="no premedication ordered", facts={"companions": ()})
-    for key in NEEDS:
+    for key in sorted(NEEDS):
         need = Need(key=key, reading=Reading.UNAVAILABLE, why="it could not be read")
         yield _Circumstance(words=f"{key} could not be read", facts={"needs": {key: need}})
 

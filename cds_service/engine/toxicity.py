@@ -24,7 +24,7 @@ from cds_service.engine.grading import (
     result_text,
 )
 from cds_service.engine.monitoring import lengthens
-from cds_service.engine.step_up import SHORT
+from cds_service.engine.step_up import SHORT, onset_text
 from cds_service.engine.words import NOT_KNOWN, day_text, listed, record_text, shows
 from cds_service.knowledge.regimen import Row
 from fhir_mappings.facts import Analyte, Course, LabResult, OrganFinding, Syndrome, ToxicityRecord, When
@@ -52,7 +52,7 @@ def _about_episode(case: Case, row: Row, episodes: Sequence[Episode], *, confirm
         rows=ice_rows(records, case.regimen),
         confirmed=confirmed,
         grade=_grade_text(named),
-        onset=_onset_text(named),
+        onset=onset_text(named),
         until=_by_day(row, named),
         ended=day_text(named.ended) if named.ended is not None else "end not recorded",
         found=f"On record: {listed(_episode_text(episode) for episode in episodes)}.",
@@ -72,14 +72,10 @@ def _grade_text(episode: Episode) -> str:
     return f"{episode.grade} or worse" if episode.grade_is_lower_bound else str(episode.grade)
 
 
-def _onset_text(episode: Episode) -> str:
-    return day_text(episode.onset) if episode.onset is not None else "not recorded"
-
-
 def _episode_text(episode: Episode) -> str:
     ended = f", ended {day_text(episode.ended)}" if episode.ended is not None else f", {episode.state.value}"
     grade = "without a grade" if episode.grade is None else f"grade {_grade_text(episode)}"
-    return f"{SHORT[episode.syndrome]} {grade}, onset {_onset_text(episode)}{ended}"
+    return f"{SHORT[episode.syndrome]} {grade}, onset {onset_text(episode)}{ended}"
 
 
 def _remarks(case: Case, episodes: Sequence[Episode]) -> tuple[Line, ...]:
