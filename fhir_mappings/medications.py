@@ -32,14 +32,14 @@ from fhir_mappings.planned_day import Planned, planned_days
 from fhir_mappings.terminology import value_set
 from fhir_mappings.wording import affirmed
 
-__all__ = ["Recognition", "dosages_of", "medication_reference", "ordered_doses", "recognise"]
+__all__ = ["MOST_DOSES", "Recognition", "dosages_of", "medication_reference", "ordered_doses", "recognise"]
 
 _STATUSES: Final = frozenset(
     {"active", "on-hold", "ended", "stopped", "completed", "cancelled", "entered-in-error", "draft", "unknown"}
 )
 _ENDED: Final = frozenset({"stopped", "cancelled", "ended", "on-hold"})
 _NOT_ENDED: Final = frozenset({"active", "completed", "draft", "entered-in-error"})
-_MOST_DOSES: Final = 100  # of one order, a safeguard: each is assessed against all before it
+MOST_DOSES: Final = 100  # of one order, a safeguard: each is assessed against all before it
 
 
 def recognise(resource: Resource, medications: Mapping[str, Resource]) -> Recognition:
@@ -83,7 +83,7 @@ def ordered_doses(
         route, route_recorded = route_of(dosage, instructions)
         position = _position((*texts_of(dosage), *instructions)) or _position_of_order(order, medication, len(dosages))
         for planned in planned_days(order, dosage, clinic, is_draft=entry >= 0):
-            if len(doses) == _MOST_DOSES:
+            if len(doses) == MOST_DOSES:
                 return (*doses, _beyond(order, planned, common, is_draft=entry >= 0))
             doses.append(
                 OrderedDose(
@@ -106,9 +106,9 @@ def _beyond(order: Resource, planned: Planned, common: Mapping[str, Any], *, is_
 
     Those of the record have no day together: such an order is asked about, whenever its other doses were.
     """
-    why = f"only the first {_MOST_DOSES} doses of an order are assessed: this one and all further ones are not"
+    why = f"only the first {MOST_DOSES} doses of an order are assessed: this one and all further ones are not"
     return OrderedDose(
-        part=_MOST_DOSES,
+        part=MOST_DOSES,
         day=planned.day if is_draft else unreadable(order, why),
         day_note=planned.note,
         amount=Amount(mg=None, doubt=why),

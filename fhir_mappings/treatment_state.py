@@ -51,7 +51,7 @@ from fhir_mappings.feeding import delivery_event, feeding_condition, feeding_obs
 from fhir_mappings.fertility import contraception_observed, contraceptive_order, fertility_record
 from fhir_mappings.graded_observations import of_observation
 from fhir_mappings.laboratory import ANALYTES, laboratory_results, vital_signs
-from fhir_mappings.medications import ordered_doses
+from fhir_mappings.medications import MOST_DOSES, ordered_doses
 from fhir_mappings.observations import is_usable, known_code, value_of
 from fhir_mappings.pregnancy import pregnancy_condition, pregnancy_observed
 from fhir_mappings.supports import (
@@ -221,7 +221,10 @@ def _read_orders(drafts: tuple[tuple[int, Resource], ...], resources: tuple[Reso
             continue
         match reading.kinds[id(order)]:
             case Recognition.DRUG:
-                reading.found.orders += ordered_doses(order, medication, reading.clinic, entry=entry)
+                doses = ordered_doses(order, medication, reading.clinic, entry=entry)
+                reading.found.orders += doses
+                if entry < 0 and len(doses) > MOST_DOSES:  # a draft's surplus is asked about like any unclear dose
+                    reading.found.unknowns.append(unreadable(order, doses[-1].amount.doubt))
             case Recognition.UNREADABLE:
                 unknown = unreadable(order, "its medication could not be read")
                 reading.found.unknowns.append(replace(unknown, what=DRAFT) if entry >= 0 else unknown)

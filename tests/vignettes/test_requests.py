@@ -140,9 +140,10 @@ def resource(body: Mapping[str, Any], key: str, number: int = 0) -> dict[str, An
 
 
 def on_record(body: Mapping[str, Any], status: str) -> dict[str, Any]:
-    """The order of the record with this status."""
-    orders = body["prefetch"]["medicationRequests"]["entry"]
-    return next(entry["resource"] for entry in orders if entry["resource"]["status"] == status)
+    """The drug's only order of the record with this status."""
+    orders = [entry["resource"] for entry in body["prefetch"]["medicationRequests"]["entry"]]
+    (found,) = [order for order in orders if order["status"] == status and "tarlatamab" in str(order).lower()]
+    return found
 
 
 @pytest.mark.parametrize("event", [["zq"], [""], 77, {}])
@@ -323,3 +324,17 @@ def test_no_evidence_is_named_of_a_patient_who_was_not_sent() -> None:
     cards = answer(case, body)
     assert "pediatric" in [kind(card)[0] for card in cards]
     assert not any("Patient/" in str(advice(card).get("evidence")) for card in cards)
+
+
+# --- an order with more doses than are assessed ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "is_said"), [(100, False), (101, True)])
+def test_doses_of_an_order_on_record_beyond_the_hundredth_are_said_though_others_were_given(
+    count: int, is_said: bool
+) -> None:
+    body = CASES["V46e"].request()
+    on_record(body, "completed")["dosageInstruction"][0]["timing"]["event"] = ["2026-01-01"] * count
+    said = [card for card in answer(CASES["V46e"], body) if kind(card) == ("record", "cannot-assess", "critical")]
+    assert bool(said) is is_said
+    assert all("only the first 100 doses" in card["detail"] for card in said)
