@@ -141,7 +141,7 @@ def resource(body: Mapping[str, Any], key: str, number: int = 0) -> dict[str, An
 
 def on_record(body: Mapping[str, Any], status: str) -> dict[str, Any]:
     """The drug's only order of the record with this status."""
-    orders = [entry["resource"] for entry in body["prefetch"]["medicationRequests"]["entry"]]
+    orders: list[dict[str, Any]] = [entry["resource"] for entry in body["prefetch"]["medicationRequests"]["entry"]]
     (found,) = [order for order in orders if order["status"] == status and "tarlatamab" in str(order).lower()]
     return found
 
