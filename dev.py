@@ -3,10 +3,12 @@
     python3 dev.py run  [--host HOST] [--port PORT]   set up and start the service in demo mode
     python3 dev.py test [pytest arguments]            set up and run every check: lint, types, layers, tests
     python3 dev.py setup                              only make the environment for working on the code
+    python3 dev.py mutate [NAME ...]                  break engine and mappings step by step: which break is noticed?
     python3 dev.py lock                               make the locks in requirements/ anew from pyproject.toml
 
 Everything is installed from the locks, with hashes checked, into .venv (and .venv-fhir for the real FHIR
-server of the tests). A second run installs nothing as long as the locks are the same.
+server of the tests, .venv-mutation for the tool that breaks the code). A second run installs nothing as long as
+the locks are the same.
 """
 
 from __future__ import annotations
@@ -134,6 +136,12 @@ def test(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
+def mutate(arguments: list[str]) -> int:
+    """Hours, all cores: what tests/mutation/code.py says of each mutant of the code."""
+    python = environment_with(ROOT / ".venv-mutation", LOCKS / "test.txt", LOCKS / "mutation.txt")
+    return subprocess.run([str(python), "-m", "tests.mutation.code", *arguments], cwd=ROOT, check=False).returncode
+
+
 def lock() -> int:
     """Make the locks anew: exact versions with hashes, good for every supported Python and system."""
     with tempfile.TemporaryDirectory() as folder:
@@ -150,6 +158,7 @@ def lock() -> int:
             "runtime.txt": ["pyproject.toml"],
             "test.txt": ["pyproject.toml", "--extra", "test", "--constraint", "requirements/runtime.txt"],
             "fhir-server.txt": ["--group", "fhir-server"],
+            "mutation.txt": ["--group", "mutation", "--constraint", "requirements/test.txt"],
         }.items():
             target = ["--output-file", f"requirements/{name}"]
             if subprocess.run([*compile_lock, *source, *target], cwd=ROOT, check=False).returncode != 0:
@@ -164,13 +173,15 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="dev.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=["run", "test", "setup", "lock"])
+    parser.add_argument("command", choices=["run", "test", "setup", "mutate", "lock"])
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="handed on to the service or to pytest")
     given = parser.parse_args(arguments)
     if given.command == "run":
         return run(given.rest)
     if given.command == "test":
         return test(given.rest)
+    if given.command == "mutate":
+        return mutate(given.rest)
     if given.command == "lock":
         return lock()
     setup()
