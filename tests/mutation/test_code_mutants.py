@@ -44,12 +44,13 @@ def test_without_names_the_same_sample_is_taken_each_time() -> None:
     assert code.chosen_of(mutants, ["*_4999", "nothing*"]) == mutants[-1:]
 
 
-def test_a_first_round_has_the_narrowest_tests_and_some_of_all_the_others() -> None:
-    tests = [f"test_{number}" for number in range(1_000)]
+def test_a_first_round_has_the_narrowest_tests_and_some_of_all_whole_calls() -> None:
+    narrow = [f"tests/engine/test_{number}" for number in range(code.FEW)]
+    calls = [f"tests/vignettes/test_pages.py::test[{number}]" for number in range(1_000)]
 
-    few = code.few_of(tests)
+    few = code.few_of([*narrow, *calls, "tests/engine/test_broad"])
 
-    assert few[: code.FEW] == tests[: code.FEW]
+    assert few[: code.FEW] == narrow
     assert code.FEW < len(few) <= 3 * code.FEW
-    assert int(few[-1].removeprefix("test_")) > 990
-    assert code.few_of(tests[:50]) == tests[:50]
+    assert few[-1] in calls[990:]
+    assert code.few_of(narrow[:50]) == narrow[:50]
