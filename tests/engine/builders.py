@@ -62,6 +62,7 @@ from fhir_mappings.facts import (
     VitalSign,
     When,
 )
+from tests import fingerprints
 
 ZONE: Final = ZoneInfo("UTC")
 AT: Final = datetime(2026, 1, 20, 9, tzinfo=ZONE)
@@ -443,7 +444,13 @@ def ask(
         selections=None if selected is None else frozenset(f"MedicationRequest/d{entry}" for entry in selected),
         details_may_be_missing=incomplete,
     )
-    return Answer(assessment=assessment, cards=cards.render(assessment, hook_instance=HOOK_INSTANCE))
+    rendered = cards.render(assessment, hook_instance=HOOK_INSTANCE)
+    fingerprints.note((rendered_text(rendered), assessment.fired, assessment.silent))
+    return Answer(assessment=assessment, cards=rendered)
+
+
+def rendered_text(rendered: Sequence[wire.Card]) -> str:
+    return wire.encode(wire.CdsResponse(cards=tuple(rendered))).decode()
 
 
 def seed(*facts: Any, **more: Any) -> Answer:

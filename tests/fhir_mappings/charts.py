@@ -10,6 +10,7 @@ from fhir_mappings.chart import Chart
 from fhir_mappings.elements import Clinic
 from fhir_mappings.facts import TreatmentState, When
 from fhir_mappings.treatment_state import read
+from tests import fingerprints
 
 BERLIN: Final = ZoneInfo("Europe/Berlin")
 NOW: Final = datetime(2026, 1, 20, 11, tzinfo=UTC)
@@ -93,7 +94,9 @@ def state(*resources: Any, drafts: Any = (), medications: Any = None) -> Treatme
     chart = Chart(
         patient_id="p1", draft_orders=tuple(drafts), resources=tuple(resources), medications=medications or {}
     )
-    return read(chart, zone=BERLIN, at=NOW)
+    found = read(chart, zone=BERLIN, at=NOW)
+    fingerprints.note(found)
+    return found
 
 
 def day(text: str) -> When:
