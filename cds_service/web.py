@@ -16,11 +16,10 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, NotFound, UnsupportedMediaType
 
-from cds_service import services, wire
+from cds_service import openapi, services, wire
 from cds_service.errors import NothingReadable, RequestError
+from cds_service.openapi import JSON, MARKDOWN
 
-JSON: Final = "application/json"
-MARKDOWN: Final = "text/markdown"
 CORS: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
@@ -44,7 +43,9 @@ def create_web(offers: tuple[services.Offer, ...], *, knowledge: services.Knowle
     web.config["MAX_CONTENT_LENGTH"] = max_body_bytes
     web.url_map.strict_slashes = False
     web.url_map.merge_slashes = False  # no redirects: they break a browser's preflight (C18)
-    discovery = wire.encode(wire.Discovery(services=tuple(offer.entry for offer in offers)))
+    entries = tuple(offer.entry for offer in offers)
+    discovery = wire.encode(wire.Discovery(services=entries))
+    description = msgspec.json.encode(openapi.document(entries))
     by_id = {offer.entry.id: offer for offer in offers}
 
     @web.get("/cds-services")
@@ -63,6 +64,10 @@ def create_web(offers: tuple[services.Offer, ...], *, knowledge: services.Knowle
         if request.accept_mimetypes.best_match([MARKDOWN, JSON]) == JSON:
             return Response(msgspec.json.encode(knowledge.data), mimetype=JSON)
         return Response(knowledge.markdown, mimetype=MARKDOWN)
+
+    @web.get("/openapi.json")
+    def describe() -> Response:
+        return Response(description, mimetype=JSON)
 
     @web.get("/health/live")
     @web.get("/health/ready")
