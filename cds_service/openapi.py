@@ -94,7 +94,9 @@ def endpoints(services: Iterable[wire.Service]) -> tuple[Endpoint, ...]:
     return (
         Endpoint(path="/cds-services", name="discovery", does="The services on offer.", gives={JSON: wire.Discovery}),
         *calls,
-        Endpoint(path="/knowledge", name="knowledge", does=knowledge, gives={MARKDOWN: TEXT, JSON: OBJECT}),
+        Endpoint(
+            path="/knowledge", name="knowledge", does=knowledge, gives={MARKDOWN: TEXT, JSON: OBJECT, FHIR_JSON: BUNDLE}
+        ),
         Endpoint(path="/health/live", name="live", does="The process answers.", gives={JSON: HEALTH}),
         Endpoint(path="/health/ready", name="ready", does="The knowledge is loaded.", gives={JSON: HEALTH}),
         Endpoint(path="/openapi.json", name="openapi", does="This document.", gives={JSON: OBJECT}),
