@@ -231,5 +231,6 @@ def _examples(folder: Path) -> dict[str, dict[str, Any]]:
     by_hook: dict[str, dict[str, Any]] = {}
     for file in sorted(folder.glob("*.json")):
         call = json.loads(file.read_text(encoding="utf-8"))
-        by_hook.setdefault(str(call.get("hook")), {})[file.stem] = {"value": call}
+        if isinstance(call, dict) and isinstance(call.get("hook"), str):
+            by_hook.setdefault(call["hook"], {})[file.stem] = {"value": call}
     return by_hook

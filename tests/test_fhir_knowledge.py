@@ -166,10 +166,13 @@ def test_a_local_row_does_not_name_the_label_as_its_source() -> None:
 
 def test_a_row_without_a_condition_holds_always() -> None:
     regimen = loader.load()
-    free = [row for table in regimen.tables.values() for row in table.rows if not any(map(row.has, table.inputs))]
-    written = rows_of(of_type(fhir_of(regimen), "PlanDefinition")[0])
-    for row_id, action in written.items():
-        assert ("condition" not in action) is (row_id in {row.id for row in free})
+    table = regimen.table("delay")
+    free = replace(table.row("R1"), columns={"restart": False})
+    changed = replace(regimen, tables={"delay": replace(table, rows=(free, table.row("R2")))})
+    written = rows_of(of_type(fhir_of(changed), "PlanDefinition")[0])
+    assert "condition" not in written["R1"]
+    assert written["R1"]["textEquivalent"] == "Always: not restart."
+    assert "condition" in written["R2"]
 
 
 def test_the_value_sets_are_those_of_the_files(bundle: dict[str, Any]) -> None:

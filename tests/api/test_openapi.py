@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from app import build
-from cds_service import openapi
+from cds_service import openapi, wire
 from cds_service.settings import read_settings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -79,9 +79,13 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 
 def test_every_address_of_the_service_is_described_and_answers(client: FlaskClient, document: dict[str, Any]) -> None:
-    routes = {str(rule) for rule in client.application.url_map.iter_rules()}
-    fixed = {route for route in routes if "<" not in route} | {SIGN, SELECT}
-    assert fixed == set(document["paths"])
+    discovery = client.get("/cds-services").json
+    assert discovery is not None
+    ids = [service["id"] for service in discovery["services"]]
+    routes = {str(rule) for rule in client.application.url_map.iter_rules()} - {"/cds-services//<service_id>"}
+    assert {route.replace("<service_id>", service_id) for route in routes for service_id in ids} == set(
+        document["paths"]
+    )
     for path, operations in document["paths"].items():
         for method in operations:
             assert client.open(path, method=method.upper()).status_code in {200, 415}
@@ -106,11 +110,22 @@ def test_each_example_stands_with_its_hook_and_keeps_the_schema(document: dict[s
         for name, example in content.get("examples", {}).items():
             body_schema(document, path).validate(example["value"])
             shown[name] = path
-    assert shown == {"order-sign-late-second-dose": SIGN, "order-select-dose-not-chosen-yet": SELECT}
+    calls = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "examples").glob("*.json")}
+    assert shown == {name: f"/cds-services/tarlatamab-{body['hook']}" for name, body in calls.items() if "hook" in body}
+    assert shown["order-sign-late-second-dose"] == SIGN
 
 
-def test_without_the_folder_there_are_no_examples(tmp_path: Path) -> None:
-    assert "examples" not in json.dumps(openapi.document((), examples=tmp_path))
+def test_a_file_that_is_no_call_is_no_example_and_no_folder_is_none(tmp_path: Path) -> None:
+    service = wire.Service(hook="order-sign", id="a-service", title="A title", description="What it does")
+
+    def shown(folder: Path) -> Any:
+        operation = openapi.document((service,), examples=folder)["paths"]["/cds-services/a-service"]["post"]
+        return operation["requestBody"]["content"]["application/json"].get("examples")
+
+    for name, value in {"a-list": [1], "an-object": {"feedback": []}, "a-call": call()}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
+    assert shown(tmp_path) == {"a-call": {"value": call()}}
+    assert shown(tmp_path / "none") is None
 
 
 def test_equal_services_give_equal_bytes(client: FlaskClient) -> None:
