@@ -69,18 +69,19 @@ def build(settings: Settings) -> Flask:
     """The application for these settings. Raises: SettingError."""
     regimen = knowledge_for(settings)
     try:
-        rulebook = Rulebook(regimen)
+        review = services.OrderReview(
+            rulebook=Rulebook(regimen),
+            fhir=FhirClient(budget_ms=settings.fhir_budget_ms),
+            zone=settings.timezone,
+            clock=services.clock(settings.now),
+        )
+        offers = services.offers(review)
+        entries = tuple(offer.entry for offer in offers)
+        knowledge = services.knowledge_of(regimen, settings.accept_unreviewed or "", entries)
     except KnowledgeError as error:
         raise SettingError(f"CDS_KNOWLEDGE takes a valid knowledge file: {error}") from None
-    review = services.OrderReview(
-        rulebook=rulebook,
-        fhir=FhirClient(budget_ms=settings.fhir_budget_ms),
-        zone=settings.timezone,
-        clock=services.clock(settings.now),
-    )
-    knowledge = services.knowledge_of(regimen, settings.accept_unreviewed or "")
     logging.getLogger("cds_service").info(msgspec.json.encode(knowledge.start_line).decode())
-    return web.create_web(services.offers(review), knowledge=knowledge, max_body_bytes=settings.max_body_bytes)
+    return web.create_web(offers, knowledge=knowledge, max_body_bytes=settings.max_body_bytes)
 
 
 def create_app() -> Flask:

@@ -165,7 +165,7 @@ def citation(rows: Sequence[Row], regimen: Regimen) -> str:
     `Imdelltra US PI 2025-11, Table 4; seed S3; D-19. Row R2. Not yet clinically reviewed.`
     """
     said: list[str] = []
-    labels = _unique(row.cite.label for row in rows if _is_of_the_label(row, regimen))
+    labels = _unique(row.cite.label for row in rows if is_of_the_label(row, regimen))
     if labels:
         said.append(f"{regimen.label}, {', '.join(labels)}")
     if any(row.origin is Origin.LOCAL for row in rows):
@@ -195,14 +195,14 @@ def _review(rows: Sequence[Row]) -> str:
     )
 
 
-def _is_of_the_label(row: Row, regimen: Regimen) -> bool:
+def is_of_the_label(row: Row, regimen: Regimen) -> bool:
     """Whether the label says it: a local or seed row names the label only to compare."""
     says = row.origin in {Origin.LABEL, Origin.BOTH} and regimen.sources is Sources.SEED_AND_LABEL
     return says and bool(row.cite.label)
 
 
 def _source_label(row: Row, regimen: Regimen) -> str:
-    if _is_of_the_label(row, regimen):
+    if is_of_the_label(row, regimen):
         return f"{regimen.label}, {row.cite.label}"
     if row.cite.statements and row.origin is not Origin.LOCAL:
         return f"Commissioning text, {', '.join(row.cite.statements)}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from cds_service import cards, wire
+from cds_service import cards, fhir_knowledge, wire
 from cds_service.bundles import resource_of
 from cds_service.engine.rulebook import Rulebook
 from cds_service.fhir_client import FhirClient
@@ -53,6 +53,7 @@ class Knowledge:
 
     markdown: str
     data: Mapping[str, Any]
+    fhir: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def start_line(self) -> Mapping[str, Any]:
@@ -61,9 +62,16 @@ class Knowledge:
         return {"event": "start", **{name: self.data[name] for name in named if name in self.data}}
 
 
-def knowledge_of(regimen: Regimen, accepted_by: str) -> Knowledge:
-    """The knowledge page's content."""
-    return Knowledge(markdown=sign_off.as_markdown(regimen, accepted_by), data=sign_off.as_data(regimen, accepted_by))
+def knowledge_of(regimen: Regimen, accepted_by: str, entries: Sequence[wire.Service]) -> Knowledge:
+    """The knowledge page's content; `entries` are the services that act by it.
+
+    Raises: KnowledgeError where it cannot be written as FHIR.
+    """
+    return Knowledge(
+        markdown=sign_off.as_markdown(regimen, accepted_by),
+        data=sign_off.as_data(regimen, accepted_by),
+        fhir=fhir_knowledge.as_fhir(regimen, entries, accepted_by),
+    )
 
 
 NOTHING_TO_SAY: Final = Answer(response=wire.CdsResponse(cards=()))

@@ -16,11 +16,10 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, NotFound, UnsupportedMediaType
 
-from cds_service import services, wire
+from cds_service import openapi, services, wire
 from cds_service.errors import NothingReadable, RequestError
+from cds_service.openapi import FHIR_JSON, JSON, MARKDOWN
 
-JSON: Final = "application/json"
-MARKDOWN: Final = "text/markdown"
 CORS: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
@@ -44,7 +43,10 @@ def create_web(offers: tuple[services.Offer, ...], *, knowledge: services.Knowle
     web.config["MAX_CONTENT_LENGTH"] = max_body_bytes
     web.url_map.strict_slashes = False
     web.url_map.merge_slashes = False  # no redirects: they break a browser's preflight (C18)
-    discovery = wire.encode(wire.Discovery(services=tuple(offer.entry for offer in offers)))
+    entries = tuple(offer.entry for offer in offers)
+    discovery = wire.encode(wire.Discovery(services=entries))
+    forms = knowledge_forms(knowledge)
+    description = msgspec.json.encode(openapi.document(entries))
     by_id = {offer.entry.id: offer for offer in offers}
 
     @web.get("/cds-services")
@@ -60,9 +62,12 @@ def create_web(offers: tuple[services.Offer, ...], *, knowledge: services.Knowle
 
     @web.get("/knowledge")
     def rules() -> Response:
-        if request.accept_mimetypes.best_match([MARKDOWN, JSON]) == JSON:
-            return Response(msgspec.json.encode(knowledge.data), mimetype=JSON)
-        return Response(knowledge.markdown, mimetype=MARKDOWN)
+        wanted = request.accept_mimetypes.best_match(forms, default=MARKDOWN)
+        return Response(forms[wanted], mimetype=wanted)
+
+    @web.get("/openapi.json")
+    def describe() -> Response:
+        return Response(description, mimetype=JSON)
 
     @web.get("/health/live")
     @web.get("/health/ready")
@@ -72,6 +77,12 @@ def create_web(offers: tuple[services.Offer, ...], *, knowledge: services.Knowle
     web.register_error_handler(HTTPException, refuse)
     web.after_request(add_headers)
     return web
+
+
+def knowledge_forms(knowledge: services.Knowledge) -> Mapping[str, bytes]:
+    """The knowledge page by media type; the first is for whoever does not say what it takes."""
+    json = msgspec.json.Encoder(decimal_format="number").encode
+    return {MARKDOWN: knowledge.markdown.encode(), JSON: json(knowledge.data), FHIR_JSON: json(knowledge.fhir)}
 
 
 def answer_call(offer: services.Offer) -> Response:

@@ -95,24 +95,32 @@ def _bare(value: object) -> object:
     return value.removeprefix("Patient/") if isinstance(value, str) else value
 
 
-PatientId = Annotated[str, BeforeValidator(_bare), StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,128}$", strict=True)]
+PatientId = Annotated[
+    str,
+    BeforeValidator(
+        _bare, json_schema_input_type=Annotated[str, StringConstraints(pattern=r"^(Patient/)?[A-Za-z0-9._-]{1,128}$")]
+    ),
+    StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,128}$", strict=True),
+]
 Bounded = Annotated[str, StringConstraints(min_length=1, max_length=256, strict=True, pattern=r"\S")]
+
+
+def _null_is_absent_and_an_object_one_entry(value: object) -> object:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, dict) else value
 
 
 class DraftOrders(Incoming):
     """The Bundle of unsigned orders, entries as received: reading them is not the wire's business."""
 
     resource_type: Literal["Bundle"] = "Bundle"
-    entry: tuple[Any, ...] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absent_and_an_object_one_entry(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        if value.get("entry", ()) is None:
-            return {key: member for key, member in value.items() if key != "entry"}
-        return {**value, "entry": [value["entry"]]} if isinstance(value.get("entry"), dict) else value
+    entry: Annotated[
+        tuple[Any, ...],
+        BeforeValidator(
+            _null_is_absent_and_an_object_one_entry, json_schema_input_type=tuple[Any, ...] | dict[str, Any] | None
+        ),
+    ] = ()
 
 
 class OrderContext(Incoming):
@@ -187,8 +195,12 @@ class HookRequest(Incoming):
     hook_instance: Bounded
     context: OrderContext
     fhir_server: Annotated[str, StringConstraints(max_length=2048, strict=True)] | None = None
-    fhir_authorization: Annotated[FhirAuthorization | None, BeforeValidator(_usable_authorization)] = None
-    prefetch: Annotated[dict[str, Any], BeforeValidator(_absent_if_null)] = Field(default_factory=dict)
+    fhir_authorization: Annotated[
+        FhirAuthorization | None, BeforeValidator(_usable_authorization, json_schema_input_type=FhirAuthorization | Any)
+    ] = None
+    prefetch: Annotated[
+        dict[str, Any], BeforeValidator(_absent_if_null, json_schema_input_type=dict[str, Any] | None)
+    ] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _token_needs_a_server(self) -> HookRequest:
@@ -211,6 +223,11 @@ _REQUESTS: Final[Mapping[str, type[HookRequest]]] = {
 }
 
 
+def request_model(hook: str) -> type[HookRequest]:
+    """What a call of this hook looks like. Raises: KeyError for a hook that nobody answers."""
+    return _REQUESTS[hook]
+
+
 def read_request(body: bytes, hook: str) -> HookRequest:
     """The call in `body` of a service that answers `hook`.
 
@@ -220,7 +237,7 @@ def read_request(body: bytes, hook: str) -> HookRequest:
     if isinstance(decoded.get("hook"), str) and decoded["hook"] != hook:
         raise RequestError(Mistake(path="hook", what=f"this service answers {hook}"))
     try:
-        return _REQUESTS[hook].model_validate(decoded)
+        return request_model(hook).model_validate(decoded, by_alias=True, by_name=False)
     except ValidationError as error:
         raise RequestError(*_mistakes(error)) from None
 
@@ -403,14 +420,14 @@ class OperationOutcome(Outgoing):
     issue: tuple[OutcomeIssue, ...] = Field(min_length=1)
 
 
-_MAY_BE_EMPTY: Final = frozenset({"cards", "services"})
+MAY_BE_EMPTY: Final = frozenset({"cards", "services"})
 _Model = TypeVar("_Model", bound=Outgoing)
 
 
 def as_json(model: Outgoing) -> dict[str, Any]:
     """The model as plain JSON values, without anything empty (C2). FHIR resources in it stay as they are."""
     dumped: dict[str, Any] = model.model_dump(by_alias=True)
-    return {name: value for name, value in _kept(dumped) if value or name in _MAY_BE_EMPTY}
+    return {name: value for name, value in _kept(dumped) if value or name in MAY_BE_EMPTY}
 
 
 def _kept(members: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

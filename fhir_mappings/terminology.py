@@ -187,8 +187,17 @@ def _file_of(name: str) -> str:
     """The file of a value set: its name; "drug" is the one that says so, for no program names a drug."""
     if name != "drug":
         return f"{name}.json"
-    every = (entry.name for entry in (files("fhir_mappings") / "valuesets").iterdir() if entry.name.endswith(".json"))
-    return next(file for file in sorted(every) if _properties(_resource(file)).get("role") == name)
+    return next(file for file in _files() if _properties(_resource(file)).get("role") == name)
+
+
+def _files() -> list[str]:
+    every = (entry.name for entry in (files("fhir_mappings") / "valuesets").iterdir())
+    return sorted(name for name in every if name.endswith(".json"))
+
+
+def value_set_resources() -> tuple[Mapping[str, Any], ...]:
+    """Every value set as the FHIR resource that its file is, in the order of their names."""
+    return tuple(_resource(file) for file in _files())
 
 
 def _resource(file: str) -> Any:

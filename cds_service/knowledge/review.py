@@ -2,6 +2,7 @@
 
 review                        check the file (gaps and overlaps end it by file and line), count what is not reviewed
 review --print                all tables as Markdown, for sign-off
+review --fhir                 the same as a Bundle of FHIR R4 resources
 review --unreviewed           the rows that nobody has answered for, with the digest a review has to name
 review --diff OLD.yaml        every decision that differs from OLD, over the vignettes and a grid of histories
 """
@@ -14,6 +15,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import msgspec
 
 from cds_service.errors import KnowledgeError
 from cds_service.knowledge import loader, sign_off
@@ -36,6 +40,8 @@ def main(arguments: Sequence[str]) -> int:
             print(difference(startable(loader.load(given.diff, sources)), regimen), end="")
         elif given.print:
             print(sign_off.as_markdown(regimen), end="")
+        elif given.fhir:
+            print(fhir_text(regimen))
         elif given.unreviewed:
             print("\n".join(f"{row.id} {row.digest} line {row.line}" for row in sign_off.unreviewed(regimen)))
         else:
@@ -60,6 +66,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--sources", choices=[s.value for s in Sources], default=Sources.SEED_AND_LABEL.value)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--print", action="store_true")
+    what.add_argument("--fhir", action="store_true")
     what.add_argument("--unreviewed", action="store_true")
     what.add_argument("--diff", type=Path, metavar="OLD.yaml")
     return parser.parse_args(arguments)
@@ -71,6 +78,20 @@ def _summary(regimen: Regimen) -> str:
         f"{regimen.version}, {regimen.sources.value}: {len(regimen.tables)} tables, {len(rows)} rows in force, "
         f"no gap and no overlap; {len(open_rows)} rows not reviewed"
     )
+
+
+def fhir_text(regimen: Regimen) -> str:
+    """The Bundle that a running service gives on /knowledge, as JSON. Raises: KnowledgeError."""
+    from cds_service import services
+    from cds_service.engine.rulebook import Rulebook
+    from cds_service.fhir_client import FhirClient
+
+    review = services.OrderReview(
+        rulebook=Rulebook(regimen), fhir=FhirClient(budget_ms=1), zone=ZoneInfo("UTC"), clock=services.clock(None)
+    )  # never called: only its entries are asked for
+    entries = tuple(offer.entry for offer in services.offers(review))
+    written = msgspec.json.Encoder(decimal_format="number").encode(services.knowledge_of(regimen, "", entries).fhir)
+    return msgspec.json.format(written, indent=2).decode()
 
 
 def difference(old: Regimen, new: Regimen) -> str:

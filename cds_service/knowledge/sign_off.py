@@ -32,14 +32,10 @@ def require_answer_for(regimen: Regimen, accepted_by: str) -> None:
 
 def as_markdown(regimen: Regimen, accepted_by: str = "") -> str:
     """The whole knowledge in force, to be read and signed."""
-    open_rows = len(unreviewed(regimen))
-    state = f"{open_rows} of {len(regimen.rows())} rows are not reviewed."
-    if open_rows and accepted_by:
-        state += f" {_cell(accepted_by)} answers for them."
     heading = (
         f"# {regimen.name} ({regimen.drug}): the rules in force\n"
         f"Version {regimen.version} · sources {regimen.sources.value} · label {regimen.label}, last compared on "
-        f"{regimen.last_checked_against_label_on} · {state}"
+        f"{regimen.last_checked_against_label_on} · {_cell(state_text(regimen, accepted_by))}"
     )
     parts = [
         heading,
@@ -47,6 +43,13 @@ def as_markdown(regimen: Regimen, accepted_by: str = "") -> str:
         *(_table_text(table) for table in regimen.tables.values()),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def state_text(regimen: Regimen, accepted_by: str = "") -> str:
+    """How many rows nobody has reviewed, and who answers for them."""
+    open_rows = len(unreviewed(regimen))
+    state = f"{open_rows} of {len(regimen.rows())} rows are not reviewed."
+    return f"{state} {accepted_by} answers for them." if open_rows and accepted_by else state
 
 
 def _numbers(regimen: Regimen) -> Iterable[tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from app import build
 from cds_service import situations
 from cds_service.comparison import changes
 from cds_service.engine.rulebook import Rulebook
@@ -18,6 +20,7 @@ from cds_service.errors import KnowledgeError
 from cds_service.knowledge import loader, review, sign_off
 from cds_service.knowledge.regimen import Range, Regimen, Review, Sources
 from cds_service.knowledge.sign_off import as_data, as_markdown, range_text, require_answer_for, unreviewed
+from cds_service.settings import read_settings
 from cds_service.situations import grid
 
 PACKAGED = Path(loader.__file__).with_name(loader.PACKAGED)
@@ -133,6 +136,12 @@ def test_without_a_flag_it_checks_the_file_and_counts(capsys: pytest.CaptureFixt
     assert review.main([]) == 0
     count = len(loader.load().rows())
     assert f"{count} rows in force, no gap and no overlap; {count} rows not reviewed" in capsys.readouterr().out
+
+
+def test_it_prints_the_fhir_that_a_service_gives(capsys: pytest.CaptureFixture[str]) -> None:
+    given = build(read_settings({})).test_client().get("/knowledge", headers={"Accept": "application/fhir+json"})
+    assert review.main(["--fhir"]) == 0
+    assert json.loads(capsys.readouterr().out) == given.json
 
 
 def test_it_is_a_command() -> None:
