@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -380,6 +381,7 @@ def _places(given: Mapping[str, Node]) -> dict[str, int]:
     return places
 
 
+@lru_cache(maxsize=2)  # half a second for the packaged file, and a Regimen never changes
 def parse(text: str, file: str) -> Regimen:
     """The whole file as a Regimen with every row, whatever its source.
 
