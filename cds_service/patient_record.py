@@ -255,7 +255,7 @@ class _Record:
         asked = [
             whose
             for (resource, _), whose in zip(found.resources, owners, strict=True)
-            if resource["resourceType"] == template.resource_type
+            if template.asks_for(resource["resourceType"])
         ]
         if asked and Owner.THIS_PATIENT not in asked and template.key not in self.unfiltered:
             self._distrust(template, found, asked)

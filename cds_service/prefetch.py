@@ -13,6 +13,9 @@ PATIENT_TOKEN: Final = "{{context.patientId}}"  # noqa: S105 - a place in a temp
 _SAFE_ID: Final = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
 _PAGE_SIZE: Final = re.compile(r"[?&]_count=(\d+)")
 
+RENAMED: Final = {"MedicationOrder": "MedicationRequest"}
+"""Resource types of DSTU2 that R4 has under another name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
@@ -28,6 +31,10 @@ class Template:
     @property
     def resource_type(self) -> str:
         return re.split(r"[/?]", self.query, maxsplit=1)[0]
+
+    def asks_for(self, kind: str) -> bool:
+        """Whether resources of this type answer the query: also under the name that an older FHIR has for them."""
+        return self.resource_type in (kind, RENAMED.get(kind))
 
     @property
     def is_read(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from fhir_mappings.chart import Resource
 from fhir_mappings.elements import Coding, codings, contained, objects, own_texts, part, reference, words
 from fhir_mappings.terminology import Concept, ValueSet, normalised, value_set
+from fhir_mappings.versions import INGREDIENTS
 from fhir_mappings.wording import clauses, says
 
 _INLINE: Final = ("medicationCodeableConcept", "medicationReference", "medication")
@@ -74,10 +75,10 @@ def _definition(resource: Resource, value: Any, medications: Mapping[str, Resour
 
 def _of_definition(definition: Resource, medications: Mapping[str, Resource], depth: int = 0) -> Iterator[Any]:
     yield definition.get("code")
-    for ingredient in objects(definition.get("ingredient")):
+    for ingredient in (entry for path in INGREDIENTS for entry in objects(part(definition, *path))):
         yield ingredient.get("itemCodeableConcept")
         yield part(ingredient, "item", "concept")
-        item = ingredient.get("itemReference")
+        item = ingredient.get("itemReference") or ingredient.get("item")
         inner = _definition(definition, item, medications)
         yield [words(part(item, "display"))]
         if inner is not None and depth < _DEEPEST_INGREDIENT:

@@ -11,6 +11,7 @@ from fhir_mappings.chart import Resource
 from fhir_mappings.dates import first_when, on, when
 from fhir_mappings.elements import Clinic, code_of, items, number, part, reference_of, words
 from fhir_mappings.facts import MaybeWhen, NotRecorded, When
+from fhir_mappings.versions import WRITTEN
 
 _DAYS = {"d": 1, "wk": 7}
 _MONTHS = {"mo": 1, "a": 12}
@@ -45,7 +46,7 @@ def planned_days(order: Resource, dosage: Any, clinic: Clinic, *, is_draft: bool
 
 def _day_of_completed(order: Resource, unread: MaybeWhen, clinic: Clinic) -> MaybeWhen:
     """A completed order without a readable day is taken for one of the day it was written."""
-    written = first_when(order, clinic.zone, "authoredOn", "dateWritten")
+    written = first_when(order, clinic.zone, *WRITTEN)
     return written if code_of(order.get("status")) == "completed" and isinstance(written, When) else unread
 
 
