@@ -26,7 +26,7 @@ from cds_service.errors import NothingReadable
 from cds_service.fhir_client import Answer, FhirReader, Question
 from cds_service.fhir_failure import Failure
 from cds_service.ownership import Owner, owner
-from cds_service.prefetch import CLINICAL_OBSERVATIONS, PREFETCH, Template, is_patient_id
+from cds_service.prefetch import CLINICAL_OBSERVATIONS, PREFETCH, RENAMED, Template, is_patient_id
 from fhir_mappings.chart import Chart, Resource
 from fhir_mappings.elements import objects, part, reference, reference_of, words
 from fhir_mappings.facts import DRAFT, Need, Reading, Unknown
@@ -85,22 +85,28 @@ def gather(
 def selected(selections: Iterable[str] | None, bundle: Mapping[str, Any]) -> frozenset[str] | None:
     """The drafts that are selected, as `Type/id`; None for all of them.
 
-    A selection may be a reference, an id or a `fullUrl`. One that is none of the Bundle's leaves open which is meant:
-    then all are.
+    A selection may be a reference, an id or a `fullUrl`. One that is none of the Bundle's is skipped if its type is not
+    one that a drug is ordered by (K6); else it leaves open which is meant: then all are.
     """
     if selections is None:
         return None
     named: dict[str, str] = {}
     for number, entry in enumerate(entries(bundle), start=1):
         resource = resource_of(entry)
-        if resource is not None:
+        if resource is not None and resource["resourceType"] != "Medication":
             full_url = full_url_of(entry)
             draft = _named(resource, full_url, number)
             names = (full_url, words(draft.get("id")), reference_of(draft))
             named |= dict.fromkeys((name for name in names if name), reference_of(draft))
-    found = [named.get(one) or named.get(reference(one)) for one in selections]
+    places = [(one, named.get(one) or named.get(reference(one))) for one in selections]
+    found = [place for one, place in places if place is not None or _may_be_an_order(one)]
     known = frozenset(place for place in found if place is not None)
     return known if len(known) == len(set(found)) else None
+
+
+def _may_be_an_order(selection: str) -> bool:
+    """Whether a selection may be of a drug: by its type, or because it has none."""
+    return reference(selection).partition("/")[0] in {"", "Medication", *RENAMED, *RENAMED.values()}
 
 
 def _named(draft: Resource, full_url: str, number: int) -> Resource:

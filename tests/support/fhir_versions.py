@@ -256,8 +256,8 @@ VERSIONS: Final[Mapping[str, Mapping[str, Version]]] = {
 
 
 def written_in(version: str, resource: Resource) -> Resource:
-    """The R4 resource as this version of FHIR writes it."""
-    return VERSIONS[version].get(resource["resourceType"], _same)(copy.deepcopy(resource))
+    """The R4 resource as this version of FHIR writes it; R4 leaves it as it is."""
+    return VERSIONS.get(version, {}).get(resource["resourceType"], _same)(copy.deepcopy(resource))
 
 
 def call_in(version: str, body: Mapping[str, Any]) -> Resource:
