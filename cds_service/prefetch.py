@@ -46,9 +46,11 @@ class Template:
         found = _PAGE_SIZE.search(self.query)
         return int(found[1]) if found else None
 
-    def for_patient(self, patient_id: str) -> str:
+    def for_patient(self, patient_id: str, *, in_dstu2: bool = False) -> str:
         """The query for this patient. The id must be one (`is_patient_id`): nothing is escaped here."""
-        return self.query.replace(PATIENT_TOKEN, patient_id)
+        query = self.query.replace(PATIENT_TOKEN, patient_id)
+        older = next((old for old, new in RENAMED.items() if in_dstu2 and new == self.resource_type), None)
+        return query if older is None else older + query.removeprefix(self.resource_type)
 
 
 _BY_PATIENT: Final = f"patient={PATIENT_TOKEN}"

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from tests.support.fhir_versions import VERSIONS, call_in, renamed
+from tests.support.hostile_server import answers, hostile_server
 from tests.vignettes.build import Case, load_vignettes
 from tests.vignettes.test_vignettes import RESPONSE, application
 
@@ -244,3 +245,24 @@ def test_k6_a_selection_that_points_to_no_entry_is_skipped_unless_it_may_be_of_t
     medication = with_medication_of(body, "Medication/product") | {"id": "product"}
     drafts(body).append({"resource": medication})
     assert bool(selecting(call_in(version, body))) is is_judged
+
+
+# --- a FHIR server of DSTU2 -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("version", "asked"),
+    [
+        ("R4", "MedicationRequest"),
+        ("STU3", "MedicationRequest"),
+        ("R5", "MedicationRequest"),
+        ("DSTU2", "MedicationOrder"),
+    ],
+)
+def test_c46_the_server_is_asked_for_orders_by_the_name_that_the_drafts_have(version: str, asked: str) -> None:
+    body = call_in(version, LATE.request())
+    orders = body["prefetch"].pop("medicationRequests")
+    with hostile_server(**{asked: answers(orders)}) as server:
+        found = answer(LATE, body | {"fhirServer": server.url})
+    assert found == json.loads(renamed(version, json.dumps(answer(LATE, LATE.request()))))
+    assert server.paths(asked) == [f"/fhir/{asked}?patient={LATE.patient_id}"]
