@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -266,3 +268,88 @@ def test_c46_the_server_is_asked_for_orders_by_the_name_that_the_drafts_have(ver
         found = answer(LATE, body | {"fhirServer": server.url})
     assert found == json.loads(renamed(version, json.dumps(answer(LATE, LATE.request()))))
     assert server.paths(asked) == [f"/fhir/{asked}?patient={LATE.patient_id}"]
+
+
+# --- the reference Sandbox --------------------------------------------------------------------------------------------
+
+ROOT: Final = Path(__file__).resolve().parent
+SANDBOX: Final = json.loads((ROOT / "cds_hooks" / "sandbox_requests.json").read_text(encoding="utf-8"))
+ORDERS: Final = [
+    pytest.param(call, id=f"{hook}-{number}")
+    for hook, calls in SANDBOX.items()
+    for number, call in enumerate(calls)
+    if "arlatamab" in json.dumps(call["context"])
+]
+MG: Final = {"system": "http://unitsofmeasure.org", "code": "mg"}
+
+
+def advice_on(call: Body) -> list[tuple[str, str, str]]:
+    """Topic, action and indicator of each card, on the day on which the Sandbox's calls were recorded."""
+    client = application("2026-11-22T12:00:00+00:00", "UTC", "seed+label").test_client()
+    reply = client.post(f"/cds-services/tarlatamab-{call['hook']}", json=call)
+    assert reply.status_code == 200, reply.get_data(as_text=True)
+    RESPONSE.validate(reply.get_json())
+    extensions = [card["extension"]["org.tarlatamab-cds.advice"] for card in reply.get_json()["cards"]]
+    indicators = [card["indicator"] for card in reply.get_json()["cards"]]
+    return [(e["topic"], e["action"], i) for e, i in zip(extensions, indicators, strict=True)]
+
+
+def at_the_sandbox(call: Body, *, value: Any, unit: dict[str, str], given_on: str | None = None) -> Body:
+    """The recorded call with this dose, and with a record that could be read: 1 mg given on this day, or nothing."""
+    made: Body = copy.deepcopy(call)
+    made.pop("fhirServer")
+    made["prefetch"] |= {"medicationRequests": None, "medicationAdministrations": None}
+    (dosage,) = drafts(made)[0]["resource"]["dosageInstruction"]
+    dosage["doseAndRate"][0]["doseQuantity"] = {"value": value} | unit
+    if given_on is not None:
+        row: Body = {"resourceType": "MedicationAdministration", "id": "a1", "status": "completed"}
+        row |= {"subject": {"reference": "Patient/p1"}, "medicationCodeableConcept": {"text": "tarlatamab"}}
+        row |= {"effectiveDateTime": given_on, "dosage": {"dose": {"value": 1} | MG}}
+        made["prefetch"]["medicationAdministrations"] = {"resourceType": "Bundle", "entry": [{"resource": row}]}
+    return made
+
+
+@pytest.mark.parametrize("call", ORDERS)
+@pytest.mark.parametrize("version", ["R4", *VERSIONS])
+@pytest.mark.parametrize(
+    ("value", "given_on", "expected"),
+    [
+        (1, None, []),
+        (10, None, [("dose", "change-dose", "critical")]),
+        (10, "2026-11-15", []),
+        (10, "2026-11-07", [("dose", "restart-step-up", "critical")]),
+        (1, "2026-11-15", [("dose", "change-dose", "warning")]),
+    ],
+)
+def test_an_order_made_at_the_sandbox_is_judged_in_every_version_of_fhir(
+    version: str, call: Body, value: int, given_on: str | None, expected: list[tuple[str, str, str]]
+) -> None:
+    made = at_the_sandbox(call, value=value, unit=MG, given_on=given_on)
+    found = advice_on(call_in(version, made))
+    assert [said for said in found if said[0] == "dose"] == expected
+    assert found == advice_on(made)
+
+
+@pytest.mark.parametrize("call", ORDERS)
+@pytest.mark.parametrize("version", ["R4", *VERSIONS])
+def test_an_order_that_counts_the_sandboxs_pills_is_asked_about(version: str, call: Body) -> None:
+    made = at_the_sandbox(call, value=1, unit={"system": "http://unitsofmeasure.org", "code": "{pill}"})
+    assert ("dose", "clarify") in [(topic, action) for topic, action, _ in advice_on(call_in(version, made))]
+
+
+@pytest.mark.parametrize("version", ["R4", *VERSIONS])
+def test_the_first_call_of_the_sandbox_without_a_medication_gets_no_card(version: str) -> None:
+    assert advice_on(call_in(version, SANDBOX["order-select"][0])) == []
+
+
+def test_the_sandboxs_draft_is_named_as_it_came() -> None:
+    call = json.loads((ROOT.parent / "examples" / "order-sign-sandbox-dstu2.json").read_text(encoding="utf-8"))
+    client = application("2026-01-20T09:00:00+00:00", "UTC", "seed+label").test_client()
+    card, *_ = client.post("/cds-services/tarlatamab-order-sign", json=call).get_json()["cards"]
+    advice = card["extension"]["org.tarlatamab-cds.advice"]
+    assert (advice["topic"], advice["action"], card["indicator"]) == ("dose", "restart-step-up", "critical")
+    assert advice["orders"] == ["MedicationOrder/order-123"]
+    assert advice["expected"] == [
+        {"order": "MedicationOrder/order-123", "dose": "1 mg", "position": "C1D1", "dueOn": "2026-01-20"}
+    ]
+    assert [found["reference"] for found in advice["evidence"]] == ["MedicationAdministration/first-dose"]
