@@ -182,7 +182,7 @@ def _allergy_3(made: Resource) -> Resource:
 
 
 def _event_3(made: Resource) -> Resource:
-    made = moved(made, {"event": "type"})
+    made = moved(made, {"event": "type", "severity": "seriousness"})
     made["category"] = "PAE" if made.pop("actuality", "actual") == "potential" else "AE"
     return made
 
@@ -213,7 +213,8 @@ def _procedure_5(made: Resource) -> Resource:
 
 
 def _event_5(made: Resource) -> Resource:
-    made = moved(made, {"event": "code", "date": "occurrenceDateTime"})
+    made = moved(made, {"event": "code", "date": "occurrenceDateTime", "severity": "seriousness"})
+    made["status"] = "completed"
     changed(made, lambda outcome: [outcome], "outcome")
     for entity in made.get("suspectEntity", []):
         entity["instanceReference"] = entity.pop("instance")
