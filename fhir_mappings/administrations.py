@@ -21,7 +21,7 @@ from fhir_mappings.elements import (
 )
 from fhir_mappings.facts import Administration, Amount, Claim, MaybeWhen, OrderedDose, When
 from fhir_mappings.terminology import value_set
-from fhir_mappings.versions import GIVEN, PERFORMED
+from fhir_mappings.versions import DOSE_GIVEN, GIVEN, PERFORMED
 
 
 def administration(
@@ -47,7 +47,8 @@ def administration(
 
 def _amount(resource: Resource, medication: Medication, ordered: tuple[OrderedDose, ...], start: MaybeWhen) -> Amount:
     dosage = resource.get("dosage")
-    dose = part(dosage, "dose") if part(dosage, "dose") is not None else part(dosage, "quantity")
+    doses = (part(dosage, *path) for path in DOSE_GIVEN)
+    dose = next((found for found in doses if found is not None), None)
     said = _said(dosage, texts_of_notes(resource))
     if dose is None:
         of_order = _ordered_amount(ordered, start)

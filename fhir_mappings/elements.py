@@ -87,7 +87,7 @@ def code_of(value: Any) -> str:
 
 def status_of(resource: Resource) -> str:
     """The status in R4's words and lower case; older versions say "not done" in an element of its own."""
-    if any(resource.get(name) is True for name in NOT_DONE):
+    if any(resource.get(name) in (True, "true") for name in NOT_DONE):
         return "not-done"
     status = code_of(resource.get("status"))
     return STATUSES.get(status, status)

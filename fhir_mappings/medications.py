@@ -31,7 +31,7 @@ from fhir_mappings.elements import (
 from fhir_mappings.facts import Amount, OrderedDose
 from fhir_mappings.planned_day import Planned, planned_days
 from fhir_mappings.terminology import value_set
-from fhir_mappings.versions import REASONS, WRITTEN
+from fhir_mappings.versions import DOSAGES, REASONS, WRITTEN
 from fhir_mappings.wording import affirmed
 
 __all__ = ["MOST_DOSES", "Recognition", "dosages_of", "medication_reference", "ordered_doses", "recognise"]
@@ -156,7 +156,8 @@ def dosages_of(order: Resource) -> tuple[tuple[Any, tuple[str, ...]], ...]:
 
     An entry with nothing but words, beside entries with a dose, is an instruction for those and no further dose.
     """
-    found = [entry for entry in items(order.get("dosageInstruction")) if entry is not None]
+    named = (items(order.get(name)) for name in DOSAGES)
+    found = [entry for entry in next((entries for entries in named if entries), ()) if entry is not None]
     doses = [entry for entry in found if not _only_instructs(entry)]
     if not doses:
         return tuple((entry, ()) for entry in _in_sequence(found)) or (({}, ()),)

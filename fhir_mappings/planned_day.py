@@ -37,7 +37,10 @@ def planned_days(order: Resource, dosage: Any, clinic: Clinic, *, is_draft: bool
     )
     if events and (is_draft or any(isinstance(event, When) for event in events)):
         return tuple(_of_draft(event, clinic) if is_draft else Planned(day=event) for event in events)
-    start = when(part(timing, "repeat", "boundsPeriod", "start"), clinic.zone, kind, origin)
+    begins = part(timing, "repeat", "boundsPeriod", "start")
+    if begins is None:
+        begins = part(order, "effectiveDosePeriod", "start")  # R5
+    start = when(begins, clinic.zone, kind, origin)
     if start is not NotRecorded and (is_draft or isinstance(start, When)):
         return (_next_occurrence(start, timing, clinic) if is_draft else Planned(day=start),)
     unread = next(iter(events), start)

@@ -24,6 +24,9 @@ GIVEN: Final = (
 )
 """When a medication was given."""
 
+DOSE_GIVEN: Final = (("dose",), ("quantity",), ("doseQuantity",), ("doseAndRate", "doseQuantity"))
+"""How much was given, inside `dosage`: R4 and STU3, DSTU2, and what an order's dosage has in its place."""
+
 PERFORMED: Final = ("performedDateTime", "performedPeriod", "occurrenceDateTime", "occurrencePeriod")
 """When a procedure was performed."""
 
@@ -32,6 +35,9 @@ RECORDED: Final = ("recordedDate", "dateRecorded", "assertedDate")
 
 NOTES: Final = ("note", "notes", "comment", "comments")
 """Annotations: DSTU2 and STU3 write some of them as one text."""
+
+DOSAGES: Final = ("dosageInstruction", "renderedDosageInstruction")
+"""How an order is to be given; R5 may say it in words only."""
 
 REASONS: Final = ("reasonCode", "reasonCodeableConcept", "reason")
 """Why it is ordered; R5 refers and names in one."""

@@ -128,6 +128,20 @@ def test_a_note_that_names_no_toxicity_is_no_reason() -> None:
     assert (found.stopped_for_toxicity, found.status_reason) == (False, "")
 
 
+def test_an_order_of_r5_may_say_its_dose_in_words_only_and_its_period_beside_them() -> None:
+    said = {"renderedDosageInstruction": "10 mg IV over 1 hour", "effectiveDosePeriod": {"start": "2026-01-27"}}
+    (found,) = state(drafts=[order(**said)]).orders
+    assert (found.amount.mg, found.amount.doubt) == (10, "it is found only in text")
+    assert (found.day, found.route, found.minutes) == (day("2026-01-27"), Route.INTRAVENOUS, 60)
+
+
+def test_what_the_dosage_says_itself_comes_before_the_words_and_the_period_beside_it() -> None:
+    dosage = {"doseQuantity": mg(1), "timing": {"repeat": {"boundsPeriod": {"start": "2026-01-28"}}}}
+    said = {"renderedDosageInstruction": "10 mg IV", "effectiveDosePeriod": {"start": "2026-01-27"}}
+    (found,) = state(drafts=[order(dosage, **said)]).orders
+    assert (found.amount.mg, found.amount.doubt, found.day) == (1, "", day("2026-01-28"))
+
+
 # --- which medication -------------------------------------------------------------------------------------------------
 
 KIT = {"resourceType": "Medication", "id": "kit"}
@@ -196,6 +210,21 @@ def test_a_dose_given_is_the_same_in_every_version(older: dict[str, Any]) -> Non
     assert state(older).administrations == state(given(mg(1))).administrations
 
 
+@pytest.mark.parametrize(
+    "dosage",
+    [
+        {"dose": mg(1)},
+        {"quantity": mg(1)},
+        {"doseQuantity": mg(1)},
+        {"doseAndRate": [{"doseQuantity": mg(1)}]},
+        [{"quantity": mg(1)}],
+    ],
+)
+def test_how_much_was_given_may_stand_where_an_orders_dosage_has_it(dosage: Any) -> None:
+    (found,) = state(given(None, dosage=dosage)).administrations
+    assert (found.amount.mg, found.amount.doubt) == (1, "")
+
+
 @pytest.mark.parametrize("name", ["effectivePeriod", "effectiveTimePeriod", "occurencePeriod", "occurrencePeriod"])
 def test_a_dose_that_was_given_over_a_period_has_its_end(name: str) -> None:
     period = {"start": "2026-01-06T09:00:00+01:00", "end": "2026-01-06T10:00:00+01:00"}
@@ -205,8 +234,10 @@ def test_a_dose_that_was_given_over_a_period_has_its_end(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["wasNotGiven", "notGiven"])
-@pytest.mark.parametrize(("value", "status"), [(True, "not-done"), (False, "completed")])
-def test_a_dose_that_was_not_given_is_none(name: str, value: bool, status: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "status"), [(True, "not-done"), ("true", "not-done"), (False, "completed"), ("false", "completed")]
+)
+def test_a_dose_that_was_not_given_is_none(name: str, value: Any, status: str) -> None:
     (found,) = state(given(mg(1), **{name: value})).administrations
     assert found.status == status
 
