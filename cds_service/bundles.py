@@ -156,7 +156,7 @@ def _is_match(entry: Any, resource: Resource | None, wanted: Template) -> bool:
     mode = part(entry, "search", "mode") if isinstance(entry, dict) and "search" in entry else None
     if isinstance(mode, str):
         return mode not in ("include", "outcome")
-    return resource is None or resource["resourceType"] == wanted.resource_type
+    return resource is None or wanted.asks_for(resource["resourceType"])
 
 
 def _judge_completeness(found: Contents, pages: Sequence[Resource], matches: int, wanted: Template) -> None:
@@ -174,7 +174,7 @@ def _judge_completeness(found: Contents, pages: Sequence[Resource], matches: int
 def _judge_kinds(found: Contents, wanted: Template) -> None:
     """Is this an answer to something else?"""
     kinds = {resource["resourceType"] for resource, _ in found.resources}
-    if kinds and wanted.resource_type not in kinds:
+    if kinds and not any(map(wanted.asks_for, kinds)):
         found.lacks(Reading.UNAVAILABLE, "the answer holds other resources than those asked for")
         found.may_be_asked = True
 
@@ -190,7 +190,7 @@ def _bare_list(found: Contents, value: list[Any], wanted: Template) -> Contents:
 
 
 def _bare_resource(found: Contents, kind: str, wanted: Template) -> Contents:
-    if kind != wanted.resource_type:
+    if not wanted.asks_for(kind):
         return _no_answer(found, "the prefetched value is another resource than the one asked for")
     if not wanted.is_read:
         found.lacks(

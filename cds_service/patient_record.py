@@ -26,7 +26,7 @@ from cds_service.errors import NothingReadable
 from cds_service.fhir_client import Answer, FhirReader, Question
 from cds_service.fhir_failure import Failure
 from cds_service.ownership import Owner, owner
-from cds_service.prefetch import CLINICAL_OBSERVATIONS, PREFETCH, Template, is_patient_id
+from cds_service.prefetch import CLINICAL_OBSERVATIONS, PREFETCH, RENAMED, Template, is_patient_id
 from fhir_mappings.chart import Chart, Resource
 from fhir_mappings.elements import objects, part, reference, reference_of, words
 from fhir_mappings.facts import DRAFT, Need, Reading, Unknown
@@ -85,22 +85,28 @@ def gather(
 def selected(selections: Iterable[str] | None, bundle: Mapping[str, Any]) -> frozenset[str] | None:
     """The drafts that are selected, as `Type/id`; None for all of them.
 
-    A selection may be a reference, an id or a `fullUrl`. One that is none of the Bundle's leaves open which is meant:
-    then all are.
+    A selection may be a reference, an id or a `fullUrl`. One that is none of the Bundle's is skipped if its type is not
+    one that a drug is ordered by (K6); else it leaves open which is meant: then all are.
     """
     if selections is None:
         return None
     named: dict[str, str] = {}
     for number, entry in enumerate(entries(bundle), start=1):
         resource = resource_of(entry)
-        if resource is not None:
+        if resource is not None and resource["resourceType"] != "Medication":
             full_url = full_url_of(entry)
             draft = _named(resource, full_url, number)
             names = (full_url, words(draft.get("id")), reference_of(draft))
             named |= dict.fromkeys((name for name in names if name), reference_of(draft))
-    found = [named.get(one) or named.get(reference(one)) for one in selections]
+    places = [(one, named.get(one) or named.get(reference(one))) for one in selections]
+    found = [place for one, place in places if place is not None or _may_be_an_order(one)]
     known = frozenset(place for place in found if place is not None)
     return known if len(known) == len(set(found)) else None
+
+
+def _may_be_an_order(selection: str) -> bool:
+    """Whether a selection may be of a drug: by its type, or because it has none."""
+    return reference(selection).partition("/")[0] in {"", "Medication", *RENAMED, *RENAMED.values()}
 
 
 def _named(draft: Resource, full_url: str, number: int) -> Resource:
@@ -121,7 +127,7 @@ def _require_something(needs: Mapping[str, Need]) -> None:
 def _read(prefetch: Mapping[str, Any], reader: FhirReader | None, record: _Record) -> dict[str, Contents]:
     """The contents of each key, with one round of questions to the FHIR server for what is absent or goes on."""
     came = {template.key: contents(prefetch[template.key], template) for template in _READ if template.key in prefetch}
-    questions = _questions(came, record.patient_id) if reader is not None else {}
+    questions = _questions(came, record) if reader is not None else {}
     answers = reader.answers(questions) if reader is not None and questions else {}
     found = {
         template.key: _together(template, came.get(template.key), answers.get(template.key), record)
@@ -136,12 +142,12 @@ def _read(prefetch: Mapping[str, Any], reader: FhirReader | None, record: _Recor
     return found
 
 
-def _questions(came: Mapping[str, Contents], patient_id: str) -> dict[str, Question]:
+def _questions(came: Mapping[str, Contents], record: _Record) -> dict[str, Question]:
     """What is to be asked. Whoever sends `observations` has chosen what to search for: nothing is asked beside it."""
     asked = {
         template.key: question
         for template in _READ
-        if (question := _question(template, came.get(template.key), patient_id)) is not None
+        if (question := _question(template, came.get(template.key), record)) is not None
     }
     if CLINICAL_OBSERVATIONS.key not in came and _OBSERVATIONS not in asked:
         asked.pop(CLINICAL_OBSERVATIONS.key, None)
@@ -168,13 +174,13 @@ def _without_reader(came: Contents | None) -> Contents:
     return came
 
 
-def _question(template: Template, came: Contents | None, patient_id: str) -> Question | None:
+def _question(template: Template, came: Contents | None, record: _Record) -> Question | None:
     """What is still to be asked about this key, if anything."""
     if came is not None and _goes_on(came):
         return Question(query=came.next)
-    if (came is None or came.may_be_asked) and is_patient_id(patient_id):
+    if (came is None or came.may_be_asked) and is_patient_id(record.patient_id):
         return Question(
-            query=template.for_patient(patient_id),
+            query=template.for_patient(record.patient_id, in_dstu2=record.in_dstu2),
             resource_type=template.resource_type if template.is_read else "Bundle",
         )
     return None
@@ -222,6 +228,8 @@ class _Record:
     unknowns: list[Unknown] = field(default_factory=list)
     unfiltered: set[str] = field(default_factory=set)
     """Keys whose answer may hold other patients' data because the server knows no such search."""
+    in_dstu2: bool = False
+    """A draft is of a type that only DSTU2 has: so is the server (C46)."""
     by_code_only: set[str] = field(default_factory=set)
     """Keys that came without the search that finds what has no code."""
 
@@ -237,6 +245,7 @@ class _Record:
             if resource["resourceType"] == "Medication":
                 self._take_medication(with_id(resource, full_url), full_url)
                 continue
+            self.in_dstu2 = self.in_dstu2 or resource["resourceType"] in RENAMED
             resource = _named(resource, full_url, number)
             if owner(resource, self.patient_id) is Owner.ANOTHER_PATIENT:
                 self._leave_out(resource, DRAFT, ANOTHER_PATIENT, foreign=True)
@@ -255,7 +264,7 @@ class _Record:
         asked = [
             whose
             for (resource, _), whose in zip(found.resources, owners, strict=True)
-            if resource["resourceType"] == template.resource_type
+            if template.asks_for(resource["resourceType"])
         ]
         if asked and Owner.THIS_PATIENT not in asked and template.key not in self.unfiltered:
             self._distrust(template, found, asked)

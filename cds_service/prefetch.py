@@ -13,6 +13,9 @@ PATIENT_TOKEN: Final = "{{context.patientId}}"  # noqa: S105 - a place in a temp
 _SAFE_ID: Final = re.compile(r"(?!\.+$)[A-Za-z0-9._-]{1,128}")
 _PAGE_SIZE: Final = re.compile(r"[?&]_count=(\d+)")
 
+RENAMED: Final = {"MedicationOrder": "MedicationRequest"}
+"""Resource types of DSTU2 that R4 has under another name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
@@ -29,6 +32,10 @@ class Template:
     def resource_type(self) -> str:
         return re.split(r"[/?]", self.query, maxsplit=1)[0]
 
+    def asks_for(self, kind: str) -> bool:
+        """Whether resources of this type answer the query: also under the name that an older FHIR has for them."""
+        return self.resource_type in (kind, RENAMED.get(kind))
+
     @property
     def is_read(self) -> bool:
         return "?" not in self.query
@@ -39,9 +46,11 @@ class Template:
         found = _PAGE_SIZE.search(self.query)
         return int(found[1]) if found else None
 
-    def for_patient(self, patient_id: str) -> str:
+    def for_patient(self, patient_id: str, *, in_dstu2: bool = False) -> str:
         """The query for this patient. The id must be one (`is_patient_id`): nothing is escaped here."""
-        return self.query.replace(PATIENT_TOKEN, patient_id)
+        query = self.query.replace(PATIENT_TOKEN, patient_id)
+        older = next((old for old, new in RENAMED.items() if in_dstu2 and new == self.resource_type), None)
+        return query if older is None else older + query.removeprefix(self.resource_type)
 
 
 _BY_PATIENT: Final = f"patient={PATIENT_TOKEN}"

@@ -7,33 +7,21 @@ from typing import Any
 
 from fhir_mappings.amounts import NO_AMOUNT, amount_of, quantity_amount, said_amounts
 from fhir_mappings.chart import Resource
-from fhir_mappings.dates import first_when, when
+from fhir_mappings.dates import end_of, first_when
 from fhir_mappings.drugs import Medication
 from fhir_mappings.elements import (
     Clinic,
-    code_of,
     coded,
     identifiers,
     part,
     reference,
     reference_of,
+    status_of,
     texts_of_notes,
-    words,
 )
-from fhir_mappings.facts import Administration, Amount, Claim, MaybeWhen, NotRecorded, OrderedDose, When
+from fhir_mappings.facts import Administration, Amount, Claim, MaybeWhen, OrderedDose, When
 from fhir_mappings.terminology import value_set
-
-_STARTS = (
-    "effectiveDateTime",
-    "effectivePeriod",
-    "effectiveTimeDateTime",
-    "effectiveTimePeriod",
-    "occurenceDateTime",
-    "occurencePeriod",
-    "occurrenceDateTime",
-    "occurrencePeriod",
-)
-_PERIODS = ("effectivePeriod", "effectiveTimePeriod", "occurencePeriod", "occurrencePeriod")
+from fhir_mappings.versions import DOSE_GIVEN, GIVEN, PERFORMED
 
 
 def administration(
@@ -44,36 +32,23 @@ def administration(
     Its amount: `dosage.dose`, else that of the order it names, else what its text says.
     Source: clinical rules, Given doses 1.
     """
-    start = first_when(resource, clinic.zone, *_STARTS)
+    start = first_when(resource, clinic.zone, *GIVEN)
     request = reference(resource.get("request")) or reference(resource.get("prescription"))
     return Administration(
         reference=reference_of(resource),
         status=status_of(resource),
         start=start,
-        ended=_end(resource, clinic),
+        ended=end_of(resource, clinic, GIVEN),
         amount=_amount(resource, medication, orders.get(request, ()), start),
         request=request,
         identifiers=identifiers(resource),
     )
 
 
-def status_of(resource: Resource) -> str:
-    """The status in lower case; DSTU2 and STU3 say "not given" in an element of its own."""
-    if resource.get("wasNotGiven") is True or resource.get("notGiven") is True:
-        return "not-done"
-    return code_of(resource.get("status"))
-
-
-def _end(resource: Resource, clinic: Clinic) -> MaybeWhen:
-    for name in _PERIODS:
-        if (end := part(resource.get(name), "end")) is not None:
-            return when(end, clinic.zone, words(resource.get("resourceType")), reference_of(resource))
-    return NotRecorded
-
-
 def _amount(resource: Resource, medication: Medication, ordered: tuple[OrderedDose, ...], start: MaybeWhen) -> Amount:
     dosage = resource.get("dosage")
-    dose = part(dosage, "dose") if part(dosage, "dose") is not None else part(dosage, "quantity")
+    doses = (part(dosage, *path) for path in DOSE_GIVEN)
+    dose = next((found for found in doses if found is not None), None)
     said = _said(dosage, texts_of_notes(resource))
     if dose is None:
         of_order = _ordered_amount(ordered, start)
@@ -114,9 +89,8 @@ def _same_day(day: MaybeWhen, other: MaybeWhen) -> bool:
 
 def claim(procedure: Resource, clinic: Clinic) -> Claim | None:
     """A Procedure coded as a billing claim of the drug; None if it is none."""
-    if code_of(procedure.get("status")) in ("entered-in-error", "not-done"):
+    if status_of(procedure) in ("entered-in-error", "not-done"):
         return None
     if coded(procedure.get("code"), value_set("drug", "claim")) is None:
         return None
-    names = ("performedDateTime", "performedPeriod", "occurrenceDateTime", "occurrencePeriod")
-    return Claim(reference=reference_of(procedure), day=first_when(procedure, clinic.zone, *names))
+    return Claim(reference=reference_of(procedure), day=first_when(procedure, clinic.zone, *PERFORMED))

@@ -10,6 +10,7 @@ from fhir_mappings.dates import DATE_IN_TEXT, first_when, is_over, when
 from fhir_mappings.elements import Clinic, all_texts, code_of, number, part, reference_of, words
 from fhir_mappings.facts import MaybeWhen, NotRecorded
 from fhir_mappings.terminology import normalised, value_set
+from fhir_mappings.versions import RECORDED
 
 _ERRONEOUS: Final = ("entered-in-error", "refuted")
 _UNSURE: Final = ("unconfirmed", "provisional", "differential")
@@ -39,7 +40,7 @@ def is_dropped(condition: Resource) -> bool:
     """Whether a Condition is refuted or entered in error."""
     return (
         code_of(condition.get("verificationStatus")) in _ERRONEOUS
-        or code_of(condition.get("status")) == "entered-in-error"
+        or code_of(condition.get("status")) in _ERRONEOUS  # DSTU2 says so of an allergy
     )
 
 
@@ -103,8 +104,4 @@ def _ended_undated(condition: Resource) -> bool:
 def recorded_day(condition: Resource, clinic: Clinic) -> MaybeWhen:
     """The day a Condition speaks of: its onset, else the day it was recorded."""
     onset = first_when(condition, clinic.zone, "onsetDateTime", "onsetPeriod")
-    return (
-        first_when(condition, clinic.zone, "recordedDate", "dateRecorded", "assertedDate")
-        if onset is NotRecorded
-        else onset
-    )
+    return first_when(condition, clinic.zone, *RECORDED) if onset is NotRecorded else onset

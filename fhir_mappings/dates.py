@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any, Final
@@ -86,6 +87,14 @@ def first_when(resource: Resource, zone: ZoneInfo, *names: str) -> MaybeWhen:
             value = part(value, "start")
         if value is not None:
             return when(value, zone, words(resource.get("resourceType")), reference_of(resource))
+    return NotRecorded
+
+
+def end_of(resource: Resource, clinic: Clinic, names: Iterable[str]) -> MaybeWhen:
+    """The end of the first of these Periods that has one."""
+    for name in names:
+        if (end := part(resource.get(name), "end")) is not None:
+            return when(end, clinic.zone, words(resource.get("resourceType")), reference_of(resource))
     return NotRecorded
 
 

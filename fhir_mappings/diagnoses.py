@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fhir_mappings.administrations import status_of
 from fhir_mappings.chart import Resource
 from fhir_mappings.conditions import NOT_PERFORMED, holding, is_dropped, recorded_day
 from fhir_mappings.dates import first_when
@@ -20,15 +19,15 @@ from fhir_mappings.elements import (
     own_texts,
     part,
     reference_of,
+    status_of,
     texts_of_notes,
     unreadable,
 )
 from fhir_mappings.facts import CancerFinding, CancerRecord, DrugAllergy, OrganFinding, OrganRecord, Unknown
 from fhir_mappings.observations import day_of, holders, is_panel, is_said_absent, known_code, value_of
 from fhir_mappings.terminology import normalised, value_set
+from fhir_mappings.versions import GIVEN, PERFORMED, WRITTEN
 from fhir_mappings.wording import Standing, affirmed, statements
-
-_PERFORMED: Final = ("performedDateTime", "performedPeriod", "occurrenceDateTime", "occurrencePeriod")
 
 # --- organs -----------------------------------------------------------------------------------------------------------
 
@@ -65,11 +64,11 @@ def organ_records(condition: Resource, clinic: Clinic) -> tuple[OrganRecord, ...
 
 def dialysis_procedure(procedure: Resource, clinic: Clinic) -> OrganRecord | None:
     """Dialysis by a Procedure that was performed."""
-    if code_of(procedure.get("status")) in NOT_PERFORMED:
+    if status_of(procedure) in NOT_PERFORMED:
         return None
     if not affirmed(all_texts(procedure.get("code")), value_set("organs", "dialysis")):
         return None
-    day = first_when(procedure, clinic.zone, *_PERFORMED)
+    day = first_when(procedure, clinic.zone, *PERFORMED)
     return OrganRecord(reference=reference_of(procedure), finding=OrganFinding.DIALYSIS, day=day)
 
 
@@ -186,19 +185,19 @@ def platinum_medication(resource: Resource, medication: Medication, clinic: Clin
     found = known_as(medication, value_set("other-drugs", "platinum"))
     if found is None or status_of(resource) in ("not-done", "entered-in-error", "cancelled", "draft"):
         return None
-    day = first_when(resource, clinic.zone, "effectiveDateTime", "effectivePeriod", "authoredOn", "dateWritten")
+    day = first_when(resource, clinic.zone, *GIVEN, *WRITTEN)
     return CancerRecord(reference=reference_of(resource), finding=CancerFinding.PLATINUM, day=day, name=found.code)
 
 
 def platinum_procedure(procedure: Resource, clinic: Clinic) -> CancerRecord | None:
     """Platinum chemotherapy by a Procedure that was performed."""
-    if code_of(procedure.get("status")) in NOT_PERFORMED:
+    if status_of(procedure) in NOT_PERFORMED:
         return None
     texts = (*own_texts(procedure.get("code")), *texts_of_notes(procedure))
     found = affirmed(texts, value_set("other-drugs", "platinum"))
     if not found:
         return None
-    day = first_when(procedure, clinic.zone, *_PERFORMED)
+    day = first_when(procedure, clinic.zone, *PERFORMED)
     return CancerRecord(
         reference=reference_of(procedure), finding=CancerFinding.PLATINUM, day=day, name=found[0].concept.code
     )

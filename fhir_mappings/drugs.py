@@ -10,6 +10,7 @@ from typing import Any, Final
 from fhir_mappings.chart import Resource
 from fhir_mappings.elements import Coding, codings, contained, objects, own_texts, part, reference, words
 from fhir_mappings.terminology import Concept, ValueSet, normalised, value_set
+from fhir_mappings.versions import INGREDIENTS
 from fhir_mappings.wording import clauses, says
 
 _INLINE: Final = ("medicationCodeableConcept", "medicationReference", "medication")
@@ -47,7 +48,7 @@ def medication_of(resource: Resource, medications: Mapping[str, Resource]) -> Me
     for value in stated:
         found = _definition(resource, value, medications)
         definition = definition or found
-        names += [words(entry.get("display")) for entry in objects(value)]
+        names += _displays(value)
         concepts += [
             None if isinstance(value, str) and reference(value) else value,
             part(value, "concept"),
@@ -72,14 +73,21 @@ def _definition(resource: Resource, value: Any, medications: Mapping[str, Resour
     return found if isinstance(found, Mapping) else None
 
 
+def _displays(value: Any) -> Iterator[str]:
+    """The display of a Reference, also of one inside R5's CodeableReference."""
+    for entry in objects(value):
+        yield words(entry.get("display"))
+        yield words(part(entry, "reference", "display"))
+
+
 def _of_definition(definition: Resource, medications: Mapping[str, Resource], depth: int = 0) -> Iterator[Any]:
     yield definition.get("code")
-    for ingredient in objects(definition.get("ingredient")):
+    for ingredient in (entry for path in INGREDIENTS for entry in objects(part(definition, *path))):
         yield ingredient.get("itemCodeableConcept")
         yield part(ingredient, "item", "concept")
-        item = ingredient.get("itemReference")
+        item = ingredient.get("itemReference") or ingredient.get("item")
         inner = _definition(definition, item, medications)
-        yield [words(part(item, "display"))]
+        yield list(_displays(item))
         if inner is not None and depth < _DEEPEST_INGREDIENT:
             yield from _of_definition(inner, medications, depth + 1)
 

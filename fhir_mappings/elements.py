@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from fhir_mappings.chart import Resource
 from fhir_mappings.facts import Unknown
 from fhir_mappings.terminology import Concept, ValueSet, system_uri
+from fhir_mappings.versions import NOT_DONE, NOTES, STATUSES
 
 _LONGEST_TEXT: Final = 4000
 _LARGEST_EXPONENT: Final = 12
@@ -84,6 +85,14 @@ def code_of(value: Any) -> str:
     return words(part(value, "text")).lower()
 
 
+def status_of(resource: Resource) -> str:
+    """The status in R4's words and lower case; older versions say "not done" in an element of its own."""
+    if any(resource.get(name) in (True, "true") for name in NOT_DONE):
+        return "not-done"
+    status = code_of(resource.get("status"))
+    return STATUSES.get(status, status)
+
+
 def number(value: Any) -> Decimal | None:
     """A finite number of readable size, also where it comes as a text; None otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
@@ -127,6 +136,12 @@ def reference(value: Any) -> str:
         return text
     found = _RELATIVE.search(text)
     return f"{found[1]}/{found[2]}" if found else ""
+
+
+def concepts(resource: Resource, *names: str) -> tuple[Any, ...]:
+    """What stands in these elements, one by one; of R5's CodeableReference its concept."""
+    found = [entry for name in names if name in resource for entry in items(resource[name])]
+    return tuple([entry["concept"] if isinstance(entry, dict) and "concept" in entry else entry for entry in found])
 
 
 def contained(resource: Resource, pointer: str) -> Resource | None:
@@ -221,7 +236,6 @@ def extension_value(extension: Mapping[str, Any]) -> Any:
 
 def texts_of_notes(resource: Resource) -> tuple[str, ...]:
     """The annotations of a resource."""
-    found = [
-        words(entry) if isinstance(entry, str) else words(part(entry, "text")) for entry in items(resource.get("note"))
-    ]
+    notes = [entry for name in NOTES if name in resource for entry in items(resource[name])]
+    found = [words(entry) if isinstance(entry, str) else words(part(entry, "text")) for entry in notes]
     return tuple(text for text in found if text)

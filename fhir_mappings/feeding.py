@@ -9,10 +9,11 @@ from fhir_mappings.answers import answer_of, said_in
 from fhir_mappings.chart import Resource
 from fhir_mappings.conditions import NOT_PERFORMED, holding, is_dropped, recorded_day
 from fhir_mappings.dates import first_when
-from fhir_mappings.elements import Clinic, code_of, reference_of
+from fhir_mappings.elements import Clinic, concepts, reference_of, status_of
 from fhir_mappings.facts import FeedingFinding, FeedingRecord, NotRecorded
 from fhir_mappings.observations import day_of, is_said_absent, subject_of, value_of
 from fhir_mappings.terminology import Concept, ValueSet, value_set
+from fhir_mappings.versions import PERFORMED, REASONS
 
 _FEEDING: Final = {
     "breastfeeding": FeedingFinding.BREASTFEEDING,
@@ -66,14 +67,11 @@ def feeding_condition(condition: Resource, clinic: Clinic) -> FeedingRecord | No
 
 def delivery_event(resource: Resource, clinic: Clinic) -> FeedingRecord | None:
     """A delivery by a Procedure or an Encounter."""
-    if code_of(resource.get("status")) in (*NOT_PERFORMED, "cancelled", "planned"):
+    if status_of(resource) in (*NOT_PERFORMED, "cancelled", "planned"):
         return None
-    names = ("code", "type", "reasonCode")
-    known = value_set("feeding", "delivery", "none")
-    found = next(
-        (c for name in names if (c := said_in(resource.get(name), known, trust_displays=True)) is not None), None
-    )
+    known, named = value_set("feeding", "delivery", "none"), concepts(resource, "code", "type", *REASONS)
+    found = next((c for concept in named if (c := said_in(concept, known, trust_displays=True)) is not None), None)
     if found is None or found.meaning != "delivery":
         return None
-    day = first_when(resource, clinic.zone, "performedDateTime", "performedPeriod", "occurrenceDateTime", "period")
+    day = first_when(resource, clinic.zone, *PERFORMED, "period", "actualPeriod")
     return FeedingRecord(reference=reference_of(resource), finding=FeedingFinding.DELIVERY, day=day)

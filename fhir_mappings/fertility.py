@@ -9,10 +9,11 @@ from fhir_mappings.chart import Resource
 from fhir_mappings.conditions import NOT_PERFORMED, holding, recorded_day
 from fhir_mappings.dates import first_when
 from fhir_mappings.drugs import Medication, known_as
-from fhir_mappings.elements import Clinic, all_texts, code_of, reference_of, words
+from fhir_mappings.elements import Clinic, all_texts, code_of, reference_of, status_of, words
 from fhir_mappings.facts import FertilityFinding, FertilityRecord
 from fhir_mappings.observations import day_of, subject_of, value_of
 from fhir_mappings.terminology import value_set
+from fhir_mappings.versions import PERFORMED, WRITTEN
 
 _FERTILITY: Final = {
     "no-uterus": FertilityFinding.NO_UTERUS,
@@ -37,9 +38,9 @@ def fertility_record(resource: Resource, clinic: Clinic) -> FertilityRecord | No
     if found is None or found.meaning not in _FERTILITY:
         return None
     if is_procedure:
-        if code_of(resource.get("status")) in NOT_PERFORMED:
+        if status_of(resource) in NOT_PERFORMED:
             return None
-        day = first_when(resource, clinic.zone, "performedDateTime", "performedPeriod", "occurrenceDateTime")
+        day = first_when(resource, clinic.zone, *PERFORMED)
     else:
         held, day = holding(resource, clinic), recorded_day(resource, clinic)
         if not held.is_confirmed or (found.meaning not in _LASTING and not held.is_open):
@@ -75,5 +76,5 @@ def contraceptive_order(order: Resource, medication: Medication, clinic: Clinic)
         reference=reference_of(order),
         finding=FertilityFinding.EFFECTIVE_CONTRACEPTION,
         name=found.code,
-        day=first_when(order, clinic.zone, "authoredOn", "dateWritten"),
+        day=first_when(order, clinic.zone, *WRITTEN),
     )

@@ -112,8 +112,11 @@ def _upper_normal(holder: Mapping[str, Any], concept: Concept) -> tuple[Decimal 
     return (None, implausible) if implausible else (upper, "")
 
 
+_RANGE_KINDS: Final = ("type", "meaning")  # DSTU2 says meaning
+
+
 def _is_normal_range(entry: Mapping[str, Any]) -> bool:
-    kinds = {coding.code.lower() for coding in codings(entry.get("type")) if coding.code} if "type" in entry else ()
+    kinds = {coding.code.lower() for name in _RANGE_KINDS if name in entry for coding in codings(entry[name])} - {""}
     return not kinds or "normal" in kinds
 
 

@@ -16,6 +16,7 @@ from fhir_mappings.elements import (
     all_texts,
     code_of,
     coded,
+    concepts,
     identifiers,
     items,
     number,
@@ -30,6 +31,7 @@ from fhir_mappings.elements import (
 from fhir_mappings.facts import Amount, OrderedDose
 from fhir_mappings.planned_day import Planned, planned_days
 from fhir_mappings.terminology import value_set
+from fhir_mappings.versions import DOSAGES, REASONS, WRITTEN
 from fhir_mappings.wording import affirmed
 
 __all__ = ["MOST_DOSES", "Recognition", "dosages_of", "medication_reference", "ordered_doses", "recognise"]
@@ -121,16 +123,17 @@ def _common(order: Resource, medication: Medication, clinic: Clinic, entry: int)
     status = code_of(order.get("status"))
     status = status if status in _STATUSES else ""  # a word that is none of FHIR's says as much as none
     reason = order.get("statusReason") or order.get("reasonEnded")
+    notes = texts_of_notes(order) if status in _ENDED else ()
+    stopped_for_toxicity = status not in _NOT_ENDED and _names_toxicity(reason, notes)
     return {
         "order": reference_of(order),
         "entry": entry,
         "in_draft_orders": entry >= 0,
         "status": status,
         "intent": code_of(order.get("intent")),
-        "authored": first_when(order, clinic.zone, "authoredOn", "dateWritten"),
-        "status_reason": next(iter(all_texts(reason)), ""),
-        "stopped_for_toxicity": status not in _NOT_ENDED
-        and _names_toxicity(reason, texts_of_notes(order) if status in _ENDED else ()),
+        "authored": first_when(order, clinic.zone, *WRITTEN),
+        "status_reason": next(iter((*all_texts(reason), *(notes if stopped_for_toxicity else ()))), ""),
+        "stopped_for_toxicity": stopped_for_toxicity,
         "is_claim": is_claim(medication),
         "identifiers": identifiers(order),
     }
@@ -153,7 +156,8 @@ def dosages_of(order: Resource) -> tuple[tuple[Any, tuple[str, ...]], ...]:
 
     An entry with nothing but words, beside entries with a dose, is an instruction for those and no further dose.
     """
-    found = [entry for entry in items(order.get("dosageInstruction")) if entry is not None]
+    named = (items(order.get(name)) for name in DOSAGES)
+    found = [entry for entry in next((entries for entries in named if entries), ()) if entry is not None]
     doses = [entry for entry in found if not _only_instructs(entry)]
     if not doses:
         return tuple((entry, ()) for entry in _in_sequence(found)) or (({}, ()),)
@@ -195,8 +199,8 @@ def _position(texts: tuple[str, ...]) -> str:
 def _position_of_order(order: Resource, medication: Medication, dosages: int) -> str:
     """The position that the order as a whole names; none where it names several for several doses."""
     texts = [*texts_of_notes(order), *medication.names, words(part(order, "groupIdentifier", "value"))]
-    for name in ("category", "reasonCode", "courseOfTherapyType", "performerType"):
-        texts += [text for concept in objects(order.get(name)) for text in all_texts(concept)]
+    named = concepts(order, "category", *REASONS, "courseOfTherapyType", "performerType")
+    texts += [text for concept in named for text in all_texts(concept)]
     texts += [
         words(part(link, "display"))
         for name in ("basedOn", "supportingInformation")

@@ -11,6 +11,7 @@ from fhir_mappings.chart import Resource
 from fhir_mappings.dates import first_when, on, when
 from fhir_mappings.elements import Clinic, code_of, items, number, part, reference_of, words
 from fhir_mappings.facts import MaybeWhen, NotRecorded, When
+from fhir_mappings.versions import WRITTEN
 
 _DAYS = {"d": 1, "wk": 7}
 _MONTHS = {"mo": 1, "a": 12}
@@ -36,7 +37,10 @@ def planned_days(order: Resource, dosage: Any, clinic: Clinic, *, is_draft: bool
     )
     if events and (is_draft or any(isinstance(event, When) for event in events)):
         return tuple(_of_draft(event, clinic) if is_draft else Planned(day=event) for event in events)
-    start = when(part(timing, "repeat", "boundsPeriod", "start"), clinic.zone, kind, origin)
+    begins = part(timing, "repeat", "boundsPeriod", "start")
+    if begins is None:
+        begins = part(order, "effectiveDosePeriod", "start")  # R5
+    start = when(begins, clinic.zone, kind, origin)
     if start is not NotRecorded and (is_draft or isinstance(start, When)):
         return (_next_occurrence(start, timing, clinic) if is_draft else Planned(day=start),)
     unread = next(iter(events), start)
@@ -45,7 +49,7 @@ def planned_days(order: Resource, dosage: Any, clinic: Clinic, *, is_draft: bool
 
 def _day_of_completed(order: Resource, unread: MaybeWhen, clinic: Clinic) -> MaybeWhen:
     """A completed order without a readable day is taken for one of the day it was written."""
-    written = first_when(order, clinic.zone, "authoredOn", "dateWritten")
+    written = first_when(order, clinic.zone, *WRITTEN)
     return written if code_of(order.get("status")) == "completed" and isinstance(written, When) else unread
 
 

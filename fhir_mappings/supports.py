@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fhir_mappings.administrations import status_of
 from fhir_mappings.chart import Resource
 from fhir_mappings.conditions import NOT_PERFORMED
-from fhir_mappings.dates import first_when, is_over, when
+from fhir_mappings.dates import end_of, first_when, is_over, when
 from fhir_mappings.dosage import route_of
 from fhir_mappings.drugs import Medication, known_as
-from fhir_mappings.elements import Clinic, all_texts, code_of, objects, part, reference_of, texts_of_notes
+from fhir_mappings.elements import (
+    Clinic,
+    all_texts,
+    code_of,
+    concepts,
+    objects,
+    part,
+    reference_of,
+    status_of,
+    texts_of_notes,
+)
 from fhir_mappings.facts import MaybeWhen, OtherEngager, Route, Support, SupportKind
 from fhir_mappings.observations import day_of, holders, value_of
 from fhir_mappings.terminology import normalised, value_set
+from fhir_mappings.versions import GIVEN, PERFORMED, WRITTEN
 from fhir_mappings.wording import affirmed
 
 _KINDS: Final = {
@@ -22,8 +32,6 @@ _KINDS: Final = {
     "high-flow-oxygen": SupportKind.HIGH_FLOW_OXYGEN,
     "positive-pressure": SupportKind.POSITIVE_PRESSURE,
 }
-_STARTS: Final = ("effectiveDateTime", "effectivePeriod", "effectiveTimeDateTime", "effectiveTimePeriod")
-_PERFORMED: Final = ("performedDateTime", "performedPeriod", "occurrenceDateTime", "occurrencePeriod")
 _NEVER_GIVEN: Final = ("not-done", "entered-in-error", "cancelled", "draft")
 
 
@@ -33,11 +41,11 @@ _NOT_RUNNING: Final = frozenset({"completed", "stopped", "on-hold", "not-done", 
 
 def pressor_given(administration: Resource, medication: Medication, clinic: Clinic) -> Support | None:
     """A vasopressor that is being given now: an administration in progress whose end has not come."""
-    end = when(part(administration.get("effectivePeriod"), "end"), clinic.zone)
+    end = end_of(administration, clinic, GIVEN)
     if status_of(administration) in _NOT_RUNNING or is_over(end, clinic):
         return None
     return _pressor(
-        administration, medication, administration.get("dosage"), first_when(administration, clinic.zone, *_STARTS)
+        administration, medication, administration.get("dosage"), first_when(administration, clinic.zone, *GIVEN)
     )
 
 
@@ -45,10 +53,11 @@ def pressor_ordered(order: Resource, medication: Medication, clinic: Clinic) -> 
     """A vasopressor on an active order that is not "as needed" and not past its bounds."""
     dosage = order.get("dosageInstruction")
     end = when(part(dosage, "timing", "repeat", "boundsPeriod", "end"), clinic.zone)
-    as_needed = part(dosage, "asNeededBoolean") is True or objects(part(dosage, "asNeededCodeableConcept"))
+    as_needed = any(part(dosage, name) is True for name in ("asNeededBoolean", "asNeeded"))
+    as_needed = as_needed or any(objects(part(dosage, name)) for name in ("asNeededCodeableConcept", "asNeededFor"))
     if code_of(order.get("status")) != "active" or as_needed or is_over(end, clinic):
         return None
-    return _pressor(order, medication, dosage, first_when(order, clinic.zone, "authoredOn", "dateWritten"))
+    return _pressor(order, medication, dosage, first_when(order, clinic.zone, *WRITTEN))
 
 
 def _pressor(resource: Resource, medication: Medication, dosage: Any, at: MaybeWhen) -> Support | None:
@@ -60,15 +69,14 @@ def _pressor(resource: Resource, medication: Medication, dosage: Any, at: MaybeW
 
 def breathing_support(procedure: Resource, clinic: Clinic) -> tuple[Support, ...]:
     """Mask, high flow, CPAP, BiPAP or ventilation by a Procedure that has not ended before now."""
-    if code_of(procedure.get("status")) in NOT_PERFORMED:
+    if status_of(procedure) in NOT_PERFORMED:
         return ()
-    at = first_when(procedure, clinic.zone, *_PERFORMED)
-    end = when(part(procedure.get("performedPeriod"), "end"), clinic.zone)
-    if is_over(end, clinic):
+    at = first_when(procedure, clinic.zone, *PERFORMED)
+    if is_over(end_of(procedure, clinic, PERFORMED), clinic):
         return ()
     texts = (
         *all_texts(procedure.get("code")),
-        *(t for used in objects(procedure.get("usedCode")) for t in all_texts(used)),
+        *(t for used in concepts(procedure, "usedCode", "used") for t in all_texts(used)),
     )
     return _supports(procedure, texts, at)
 
@@ -100,18 +108,18 @@ def engager_medication(resource: Resource, medication: Medication, clinic: Clini
     found = known_as(medication, value_set("other-drugs", "engager"))
     if found is None or status_of(resource) in _NEVER_GIVEN:
         return None
-    day = first_when(resource, clinic.zone, *_STARTS, "authoredOn", "dateWritten")
+    day = first_when(resource, clinic.zone, *GIVEN, *WRITTEN)
     return OtherEngager(reference=reference_of(resource), name=found.code, day=day)
 
 
 def engager_procedure(procedure: Resource, clinic: Clinic) -> OtherEngager | None:
     """CAR-T or another engager by a Procedure that was performed."""
-    if code_of(procedure.get("status")) in NOT_PERFORMED:
+    if status_of(procedure) in NOT_PERFORMED:
         return None
     found = affirmed(
         (*all_texts(procedure.get("code")), *texts_of_notes(procedure)), value_set("other-drugs", "engager")
     )
     if not found:
         return None
-    day = first_when(procedure, clinic.zone, *_PERFORMED)
+    day = first_when(procedure, clinic.zone, *PERFORMED)
     return OtherEngager(reference=reference_of(procedure), name=found[0].concept.code, day=day)

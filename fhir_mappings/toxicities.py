@@ -179,7 +179,7 @@ def _of_event(
                 grade_in_extension(event),
                 grade_of_code(named.code),
                 _text_grade(named, texts, astct, is_one_of_several),
-                grade_of_severity(event.get("severity")),
+                grade_of_severity(event.get("severity") or event.get("seriousness")),  # STU3: how severe
             )
             if found is not None
         ),
@@ -188,6 +188,7 @@ def _of_event(
     onset = first_when(
         event, clinic.zone, "date", "detected", "occurrenceDateTime", "occurrencePeriod", "effectDateTime"
     )
+    is_potential = code_of(event.get("actuality")) == "potential" or code_of(event.get("category")) == "pae"  # STU3
     return ToxicityRecord(
         reference=reference_of(event),
         syndrome=named.syndrome,
@@ -195,7 +196,7 @@ def _of_event(
         onset=date_in(texts, clinic) if onset is NotRecorded else onset,
         end=end,
         course=course,
-        confirmed=code_of(event.get("actuality")) != "potential",
+        confirmed=not is_potential,
         from_text=(named.code is None and named.statement is not None)
         or (grade is not None and grade.source is GradeSource.TEXT),
         attributed=suspected_in(event, texts, recognised),

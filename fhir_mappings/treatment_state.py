@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
-from fhir_mappings.administrations import administration, claim, status_of
+from fhir_mappings.administrations import administration, claim
 from fhir_mappings.characteristics import person_of, uterus_by_sex
 from fhir_mappings.chart import Chart, Resource
 from fhir_mappings.companions import companions_of
@@ -23,7 +23,16 @@ from fhir_mappings.diagnoses import (
     platinum_procedure,
 )
 from fhir_mappings.drugs import Medication, Recognition, kind_of, known_as, medication_of
-from fhir_mappings.elements import Clinic, all_texts, belongs_elsewhere, code_of, reference_of, unreadable, words
+from fhir_mappings.elements import (
+    Clinic,
+    all_texts,
+    belongs_elsewhere,
+    code_of,
+    reference_of,
+    status_of,
+    unreadable,
+    words,
+)
 from fhir_mappings.facts import (
     DRAFT,
     Administration,
@@ -64,6 +73,7 @@ from fhir_mappings.supports import (
 )
 from fhir_mappings.terminology import anything_in, normalised
 from fhir_mappings.toxicities import of_adverse_event, of_condition
+from fhir_mappings.versions import NOTES, REASONS
 
 _ORDERS: Final = ("MedicationRequest", "MedicationOrder")
 _ADMINISTRATION: Final = "MedicationAdministration"
@@ -375,13 +385,13 @@ def _read_observation(observation: Resource, reading: _Reading) -> None:
         return
     if measurement is not None:
         found.keep(found.vitals, vital_signs(observation, clinic))
-        if observation.get("device") is not None or observation.get("note") is not None or observation.get("component"):
+        if any(observation.get(name) for name in _BESIDE_AN_OBSERVATION):
             found.keep(found.supports, breathing_support_observed(observation, clinic))
         return
     if not all_texts(concept) and code_of(concept) == "":
         found.unknowns.append(unreadable(observation, "it does not say what was observed"))
         return
-    beside = any(observation.get(name) is not None for name in ("valueCodeableConcept", "component", "device", "note"))
+    beside = any(observation.get(name) is not None for name in ("valueCodeableConcept", *_BESIDE_AN_OBSERVATION))
     if not beside and not _says_something(concept, *_SUBJECTS, "supports", "laboratory-tests", "vital-signs"):
         return
     found.keep(found.labs, laboratory_results(observation, clinic))
@@ -402,13 +412,17 @@ def _read_adverse_event(event: Resource, reading: _Reading) -> None:
     reading.found.keep(reading.found.toxicities, of_adverse_event(event, reading.recognised, reading.clinic))
 
 
+_BESIDE_A_PROCEDURE: Final = (*NOTES, *REASONS, "usedCode", "used")
+_BESIDE_AN_OBSERVATION: Final = (*NOTES, "device", "component")
+
+
 def _read_procedure(procedure: Resource, reading: _Reading) -> None:
     clinic, found = reading.clinic, reading.found
     if not all_texts(procedure.get("code")) and code_of(procedure.get("code")) == "":
-        if code_of(procedure.get("status")) not in _NOT_COUNTED:
+        if status_of(procedure) not in _NOT_COUNTED:
             found.unknowns.append(unreadable(procedure, "it names no procedure"))
         return
-    beside = any(procedure.get(name) is not None for name in ("note", "usedCode", "reasonCode"))
+    beside = any(procedure.get(name) is not None for name in _BESIDE_A_PROCEDURE)
     if not beside and not _says_something(procedure.get("code"), *_SUBJECTS, "supports"):
         return
     found.keep(found.claims, claim(procedure, clinic))
