@@ -204,7 +204,7 @@ def shown(offer: Offer, answer: Answer) -> tuple[Shown, ...]:
             card=card.uuid,
             service=offer.entry.id,
             hook=offer.entry.hook,
-            row=leading_row(card),
+            leading_row=leading_row(card),
             topic=card.extension.advice.topic,
             action=card.extension.advice.action,
             indicator=card.indicator,

@@ -52,7 +52,7 @@ class CardShown(_Table):
     card: Mapped[str] = mapped_column(Text, primary_key=True)
     service: Mapped[str] = mapped_column(Text)
     hook: Mapped[str] = mapped_column(Text)
-    row: Mapped[str] = mapped_column(Text)
+    leading_row: Mapped[str] = mapped_column(Text)
     topic: Mapped[str] = mapped_column(Text)
     action: Mapped[str] = mapped_column(Text)
     indicator: Mapped[str] = mapped_column(Text)
@@ -99,7 +99,7 @@ class Shown:
     card: str
     service: str
     hook: str
-    row: str
+    leading_row: str
     topic: str
     action: str
     indicator: str
@@ -151,12 +151,15 @@ class Store:
                 self._is_ready = True
             with self._engine.begin() as connection:
                 yield connection
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, OSError) as error:
             self._is_ready = False  # the next one looks again: the file may have been removed
             raise StoreUnavailable(type(error).__name__) from None
 
     def _create_tables(self) -> None:
         if self._engine.dialect.name == "sqlite":
+            file = Path(self._engine.url.database or "")
+            if not file.exists():
+                file.touch(mode=0o600)  # comments may name a patient
             with self._engine.connect() as connection:
                 connection.execute(text("PRAGMA journal_mode=WAL"))  # stays with the file
         with self._engine.begin() as connection:
@@ -217,7 +220,7 @@ class Store:
         with self._connected() as connection:
             for first in range(0, len(asked), CARDS_A_QUESTION):
                 some = asked[first : first + CARDS_A_QUESTION]
-                wanted = select(CardShown.card, CardShown.row).where(
+                wanted = select(CardShown.card, CardShown.leading_row).where(
                     CardShown.client == client, CardShown.card.in_(some)
                 )
                 found.update((card, row) for card, row in connection.execute(wanted))
@@ -230,8 +233,8 @@ class Store:
 
 
 def is_path(database: str | None) -> bool:
-    """Whether SQLite would keep it: a database in memory would be another one for each connection."""
-    return bool(database) and database != ":memory:"
+    """Whether SQLite would keep it in that file: one in memory would be another one for each connection."""
+    return bool(database) and not str(database).startswith((":memory:", "file:"))
 
 
 def _columns(key: str, entry: Feedback) -> dict[str, Any]:
@@ -258,12 +261,12 @@ def _report(connection: Connection) -> Report:
     last = _last_feedback()
     shown_and_done = (
         select(
-            *(CardShown.row, CardShown.topic, CardShown.action, last.c.outcome),
+            *(CardShown.leading_row, CardShown.topic, CardShown.action, last.c.outcome),
             *(last.c.reason_display, last.c.reason_code, last.c.has_comment, func.count()),
         )
         .outerjoin(last, (last.c.client == CardShown.client) & (last.c.card == CardShown.card) & (last.c.number == 1))
         .group_by(
-            *(CardShown.row, CardShown.topic, CardShown.action, last.c.outcome),
+            *(CardShown.leading_row, CardShown.topic, CardShown.action, last.c.outcome),
             *(last.c.reason_display, last.c.reason_code, last.c.has_comment),
         )
     )
