@@ -332,6 +332,18 @@ def test_without_a_store_advice_goes_on_feedback_is_refused_and_both_recover(tmp
     assert "marker" not in written
 
 
+def test_advice_does_not_wait_for_a_store_that_somebody_has_locked(server: Server) -> None:
+    server.cards("before the lock")
+    with closing(sqlite3.connect(server.file, timeout=10, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        started = time.monotonic()
+        cards = [card for number in range(5) for card in server.cards(f"locked {number}")]
+        assert time.monotonic() - started < 4  # the store itself would be waited for 5 s, for each of them
+        other.execute("ROLLBACK")
+    until(lambda: {card for (card,) in server.rows("SELECT card FROM card_shown")} >= set(cards))
+    assert value(server.metrics(), "cds_records_lost_total") == 0
+
+
 # --- several workers -------------------------------------------------------------------------------------------------
 
 
