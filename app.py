@@ -18,11 +18,14 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from cds_service import services, web
 from cds_service.engine.rulebook import Rulebook
-from cds_service.errors import KnowledgeError, ServiceError, SettingError
+from cds_service.errors import KnowledgeError, ServiceError, SettingError, StoreUnavailable
 from cds_service.fhir_client import FhirClient
 from cds_service.knowledge import loader, sign_off
 from cds_service.knowledge.regimen import Regimen
+from cds_service.metrics import Metrics
+from cds_service.recorder import Recorder
 from cds_service.settings import Settings, read_settings
+from cds_service.store import Store
 
 WRONG_SETTING = 2
 DEMO = "demo"
@@ -65,8 +68,11 @@ def knowledge_for(settings: Settings) -> Regimen:
     return regimen
 
 
-def build(settings: Settings) -> Flask:
-    """The application for these settings. Raises: SettingError."""
+def build(settings: Settings, *, store: Store | None = None, metrics_of_all_processes: bool = False) -> Flask:
+    """The application for these settings; without a `store` it keeps no records and takes no feedback.
+
+    Raises: SettingError.
+    """
     regimen = knowledge_for(settings)
     try:
         review = services.OrderReview(
@@ -81,14 +87,36 @@ def build(settings: Settings) -> Flask:
     except KnowledgeError as error:
         raise SettingError(f"CDS_KNOWLEDGE takes a valid knowledge file: {error}") from None
     logging.getLogger("cds_service").info(msgspec.json.encode(knowledge.start_line).decode())
-    return web.create_web(offers, knowledge=knowledge, max_body_bytes=settings.max_body_bytes)
+    counters = Metrics(shared=metrics_of_all_processes)
+    return web.create_web(
+        offers,
+        knowledge=knowledge,
+        max_body_bytes=settings.max_body_bytes,
+        recorder=Recorder(store, on_loss=counters.lost) if store else None,
+        counters=counters,
+    )
+
+
+def opened(store: Store) -> Store:
+    """The store with its tables. One that cannot be had now is told, and tried again: advice does not depend on it."""
+    try:
+        store.open()
+    except StoreUnavailable as error:
+        line = {"event": "store", "state": "unavailable", "error": str(error)}
+        logging.getLogger("cds_service").error(msgspec.json.encode(line).decode())
+    return store
 
 
 def create_app() -> Flask:
     """The application for this process's environment; a wrong setting ends the process with code 2 and one line."""
     log_lines_to_stderr()
     try:
-        application = build(read_settings(os.environ))
+        settings = read_settings(os.environ)
+        application = build(
+            settings,
+            store=opened(Store(settings.database_url)),
+            metrics_of_all_processes="PROMETHEUS_MULTIPROC_DIR" in os.environ,
+        )
     except ServiceError as error:
         print(error, file=sys.stderr)
         sys.exit(WRONG_SETTING)

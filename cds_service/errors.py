@@ -4,7 +4,8 @@ ServiceError
 ├── SettingError      a setting is wrong: the start ends with exit code 2 and one line
 ├── KnowledgeError    the knowledge file is wrong: the start ends with file and line
 ├── RequestError      the call cannot be read: 400, with the JSON path of each mistake
-└── NothingReadable   none of the needed data could be had: 412, with the keys and reasons
+├── NothingReadable   none of the needed data could be had: 412, with the keys and reasons
+└── StoreUnavailable  the database cannot be read or written: feedback gets 503, advice goes on without it
 """
 
 from __future__ import annotations
@@ -50,3 +51,7 @@ class NothingReadable(ServiceError):
     def __init__(self, reasons: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"{key}: {why}" for key, why in reasons.items()))
         self.reasons = dict(reasons)
+
+
+class StoreUnavailable(ServiceError):
+    """The database cannot be read or written now. The text is the kind of its error, never its words or parameters."""

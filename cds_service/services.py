@@ -18,6 +18,7 @@ from cds_service.knowledge import sign_off
 from cds_service.knowledge.regimen import Regimen
 from cds_service.patient_record import gather
 from cds_service.prefetch import PREFETCH, templates_by_key
+from cds_service.store import Shown
 from fhir_mappings import treatment_state
 from fhir_mappings.chart import Chart, Resource
 from fhir_mappings.elements import reference_of, words
@@ -198,6 +199,39 @@ def offers(review: OrderReview) -> tuple[Offer, ...]:
             answer=review.order_select,
         ),
     )
+
+
+# --- records of what was shown ------------------------------------------------------------------------------
+
+
+def shown(offer: Offer, answer: Answer) -> tuple[Shown, ...]:
+    """The records of the cards in an answer: which rows spoke, and nothing of the patient."""
+    at = now()
+    return tuple(
+        Shown(
+            card=card.uuid,
+            service=offer.entry.id,
+            hook=offer.entry.hook,
+            leading_row=leading_row(card),
+            topic=card.extension.advice.topic,
+            action=card.extension.advice.action,
+            indicator=card.indicator,
+            knowledge=card.extension.advice.knowledge,
+            shown_at=at,
+        )
+        for card in answer.response.cards
+        if card.uuid and card.extension
+    )
+
+
+def leading_row(card: wire.Card) -> str:
+    """The row that a card's feedback counts for."""
+    return card.source.topic.code if card.source.topic else "none"
+
+
+def now() -> datetime:
+    """The machine's clock, for records; `CDS_NOW` moves the clinical one only."""
+    return datetime.now(UTC)
 
 
 def clock(fixed: datetime | None) -> Callable[[], datetime]:

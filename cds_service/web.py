@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,9 +16,10 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, NotFound, UnsupportedMediaType
 
-from cds_service import openapi, services, wire
-from cds_service.errors import NothingReadable, RequestError
+from cds_service import feedback, metrics, openapi, services, wire
+from cds_service.errors import NothingReadable, RequestError, StoreUnavailable
 from cds_service.openapi import FHIR_JSON, JSON, MARKDOWN
+from cds_service.recorder import Recorder
 
 CORS: Final = {
     "Access-Control-Allow-Origin": "*",
@@ -34,11 +35,26 @@ PLAIN_WORDS: Final[Mapping[int, str]] = {
     415: "Send the call as application/json, without a content encoding.",
 }
 
+SECONDS_TO_RETRY: Final = "30"
+MISTAKES_NAMED: Final = 20
+"""Of a feedback call's rejected entries; the rest is counted."""
+
 log: Final = logging.getLogger("cds_service")
 
 
-def create_web(offers: tuple[services.Offer, ...], *, knowledge: services.Knowledge, max_body_bytes: int) -> Flask:
-    """The WSGI application that answers for `offers`, open to every origin (demo mode)."""
+def create_web(
+    offers: tuple[services.Offer, ...],
+    *,
+    knowledge: services.Knowledge,
+    max_body_bytes: int,
+    recorder: Recorder | None = None,
+    counters: metrics.Metrics | None = None,
+) -> Flask:
+    """The WSGI application that answers for `offers`, open to every origin (demo mode).
+
+    Without a `recorder` nothing is kept: feedback is refused with 503.
+    """
+    counters = counters or metrics.Metrics()
     web = Flask("cds_service", static_folder=None)
     web.config["MAX_CONTENT_LENGTH"] = max_body_bytes
     web.url_map.strict_slashes = False
@@ -58,7 +74,18 @@ def create_web(offers: tuple[services.Offer, ...], *, knowledge: services.Knowle
     def call(service_id: str) -> Response:
         if service_id not in by_id:
             raise NotFound
-        return answer_call(by_id[service_id])
+        return answer_call(by_id[service_id], recorder, counters)
+
+    @web.post("/cds-services/<service_id>/feedback")
+    @web.post("/cds-services//<service_id>/feedback")
+    def tell(service_id: str) -> Response:
+        if service_id not in by_id:
+            raise NotFound
+        return answer_feedback(service_id, recorder, counters)
+
+    @web.get("/metrics")
+    def numbers() -> Response:
+        return Response(counters.text(), content_type=metrics.CONTENT_TYPE)
 
     @web.get("/knowledge")
     def rules() -> Response:
@@ -85,27 +112,30 @@ def knowledge_forms(knowledge: services.Knowledge) -> Mapping[str, bytes]:
     return {MARKDOWN: knowledge.markdown.encode(), JSON: json(knowledge.data), FHIR_JSON: json(knowledge.fhir)}
 
 
-def answer_call(offer: services.Offer) -> Response:
-    """Read the call, let the service answer it, and say what happened in one log line."""
+def answer_call(offer: services.Offer, recorder: Recorder | None, counters: metrics.Metrics) -> Response:
+    """Read the call, let the service answer it, and say what happened in one log line, the counters and the store."""
     started, hook_instance = services.milliseconds(), ""
     answer: services.Answer | None = None
-    failure: dict[str, Any] = {}
-    try:
+
+    def assess() -> Response:
+        nonlocal answer, hook_instance
         called = wire.read_request(json_body(), offer.entry.hook)
         hook_instance = called.hook_instance
         answer = offer.answer(called)
-        response = Response(wire.encode(answer.response), mimetype=JSON)
-    except RequestError as error:
-        response = outcome(400, *(issue("invalid", mistake.what, mistake.path) for mistake in error.mistakes))
-    except NothingReadable as error:
-        response = outcome(412, *(issue("incomplete", why, f"prefetch.{key}") for key, why in error.reasons.items()))
-    except HTTPException as error:
-        response = refuse(error)
-    except RecursionError:
-        response = outcome(400, issue("invalid", wire.TOO_DEEP))
-    except Exception as error:
-        failure = {"error": type(error).__name__, "at": places(error)}  # never the text: it may quote the patient
-        response = outcome(500, issue("exception", "The service failed; the call was not assessed."))
+        return Response(wire.encode(answer.response), mimetype=JSON)
+
+    response, failure = answered(assess, "The service failed; the call was not assessed.")
+    said = answer if answer and response.status_code == 200 else services.NOTHING_TO_SAY
+    if recorder is not None:
+        recorder.shown(services.shown(offer, said))
+    milliseconds = round(services.milliseconds() - started, 1)
+    counters.called(
+        offer.entry.id,
+        status=response.status_code,
+        milliseconds=milliseconds,
+        cards=[(services.leading_row(card), card.indicator) for card in said.response.cards],
+        unknowns=said.unknowns,
+    )
     line = {
         "event": "call",
         "service": offer.entry.id,
@@ -113,11 +143,77 @@ def answer_call(offer: services.Offer) -> Response:
         "status": response.status_code,
         "rows": answer.rows if answer else (),
         "unknowns": answer.unknowns if answer else {},
+        "milliseconds": milliseconds,
+        **failure,
+    }
+    log.log(logging.ERROR if failure else logging.INFO, msgspec.json.encode(line).decode())
+    return response
+
+
+def answer_feedback(service_id: str, recorder: Recorder | None, counters: metrics.Metrics) -> Response:
+    """Store what clinicians did with cards, then say so; the log has numbers only, never a word of the client's."""
+    started = services.milliseconds()
+    receipt = wire.FeedbackReceipt(received=0, recorded=0, repeated=0, rejected=0)
+    recorded: Mapping[tuple[str, str], int] = {}
+    rejected: Mapping[str, int] = {}
+
+    def keep() -> Response:
+        nonlocal receipt, recorded, rejected
+        entries = feedback.read(json_body())
+        if recorder is None:
+            raise StoreUnavailable("NoStore")
+        kept = recorder.feedback(entries, service=service_id, at=services.now())
+        recorded, rejected = kept.recorded, kept.rejected
+        mistakes = [str(entry) for entry in entries if isinstance(entry, feedback.Rejected)]
+        receipt = wire.FeedbackReceipt(
+            received=len(entries),
+            recorded=sum(recorded.values()),
+            repeated=kept.repeated,
+            rejected=len(mistakes),
+            mistakes=tuple(mistakes[:MISTAKES_NAMED]),
+        )
+        body = wire.FeedbackResponse(extension=wire.FeedbackExtension(receipt=receipt))
+        return Response(wire.encode(body), mimetype=JSON)
+
+    response, failure = answered(keep, "The service failed; the feedback was not stored.")
+    counters.told(service_id, status=response.status_code, recorded=recorded, rejected=rejected)
+    line = {
+        "event": "feedback",
+        "service": service_id,
+        "status": response.status_code,
+        **receipt.model_dump(exclude={"mistakes"}),
+        "outcomes": outcomes_of(recorded),
+        "mistakes": rejected,
         "milliseconds": round(services.milliseconds() - started, 1),
         **failure,
     }
     log.log(logging.ERROR if failure else logging.INFO, msgspec.json.encode(line).decode())
     return response
+
+
+def outcomes_of(recorded: Mapping[tuple[str, str], int]) -> Mapping[str, int]:
+    """`{"R2 overridden": 1}`"""
+    return {f"{row} {outcome}": number for (row, outcome), number in recorded.items()}
+
+
+def answered(produce: Callable[[], Response], failed: str) -> tuple[Response, Mapping[str, Any]]:
+    """What `produce` answers, or the refusal; for a fault of ours also what the log may say of it."""
+    try:
+        return produce(), {}
+    except RequestError as error:
+        return outcome(400, *(issue("invalid", mistake.what, mistake.path) for mistake in error.mistakes)), {}
+    except NothingReadable as error:
+        return outcome(412, *(issue("incomplete", why, f"prefetch.{key}") for key, why in error.reasons.items())), {}
+    except StoreUnavailable as error:
+        response = outcome(503, issue("transient", "The store is not available; nothing was stored. Send it again."))
+        response.headers["Retry-After"] = SECONDS_TO_RETRY
+        return response, {"error": str(error)}
+    except HTTPException as error:
+        return refuse(error), {}
+    except RecursionError:
+        return outcome(400, issue("invalid", wire.TOO_DEEP)), {}
+    except Exception as error:  # never the text: it may quote the patient
+        return outcome(500, issue("exception", failed)), {"error": type(error).__name__, "at": places(error)}
 
 
 def json_body() -> bytes:

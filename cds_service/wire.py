@@ -391,6 +391,29 @@ class CdsResponse(Outgoing):
     cards: tuple[Card, ...]
 
 
+class FeedbackReceipt(Outgoing):
+    """What became of the entries of a feedback call: `received` = `recorded` + `repeated` + `rejected`.
+
+    `mistakes` says what is wrong with the first rejected ones.
+    """
+
+    received: int
+    recorded: int
+    repeated: int
+    rejected: int
+    mistakes: tuple[Text, ...] = ()
+
+
+class FeedbackExtension(Outgoing):
+    receipt: FeedbackReceipt = Field(alias="org.tarlatamab-cds.feedback")
+
+
+class FeedbackResponse(Outgoing):
+    """The specification leaves the body open (C92): JSON (C1), never empty (C2), vendor matter in `extension` (C85)."""
+
+    extension: FeedbackExtension
+
+
 class Service(Outgoing):
     """One entry of the discovery."""
 

@@ -18,8 +18,15 @@ ROOT = Path(__file__).resolve().parent.parent
 READY = re.compile(r"^CDS service ready: (http://127\.0\.0\.1:\d+)/cds-services$")
 
 
+@pytest.fixture(autouse=True)
+def _database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of the checkout, where each of them starts, stays as it was."""
+    monkeypatch.setenv("DATABASE_OF_THE_TEST", f"sqlite:///{tmp_path}/cds.sqlite3")
+
+
 def environment(**settings: str) -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("CDS_")} | settings
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("CDS_")}
+    return inherited | {"CDS_DATABASE_URL": os.environ["DATABASE_OF_THE_TEST"]} | settings
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,9 @@ def _as_before() -> Iterator[None]:
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """None of our settings, in a folder where the database may be left."""
+    monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("CDS_")]:
         monkeypatch.delenv(name)
     return monkeypatch

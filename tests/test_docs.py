@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from app import build
+from cds_service.feedback import MISTAKES
+from cds_service.metrics import Metrics
 from cds_service.settings import TAKES, Settings, read_settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,6 +79,13 @@ def test_the_documents_name_every_setting_service_and_prefetch_template_of_the_c
         for key, template in service["prefetch"].items():
             shown = re.sub(r"code=.*", "code=…", template)
             assert f"| `{key}` | `{shown}`" in operations
+
+
+def test_the_documents_name_every_metric_and_every_kind_of_mistake() -> None:
+    text, operations = Metrics().text().decode(), OPERATIONS.read_text(encoding="utf-8")
+    for name in set(re.findall(r"^# TYPE (\S+) (?:counter|histogram)$", text, re.MULTILINE)):
+        assert f"| `{name}` |" in operations
+    assert all(f"`{mistake}`" in operations for mistake in MISTAKES)
 
 
 @pytest.mark.parametrize("document", [README, OPERATIONS], ids=lambda path: path.name)

@@ -222,8 +222,9 @@ def test_a_body_that_is_no_strict_json_object_gets_400(client: FlaskClient, body
     [
         "/cds-services/unknown",
         "/",
-        "/metrics",
-        f"{SIGN}/feedback",
+        "/cds-services/unknown/feedback",
+        "/cds-services//unknown/feedback/",
+        f"{SIGN}/feedback/other",
         "/cds-services/tarlatamab-patient-view",
     ],
 )
@@ -238,6 +239,8 @@ def test_what_is_not_on_offer_gets_404(client: FlaskClient, address: str) -> Non
     [
         ("GET", SIGN, {"POST", "OPTIONS"}),
         ("DELETE", SIGN, {"POST", "OPTIONS"}),
+        ("GET", f"{SIGN}/feedback", {"POST", "OPTIONS"}),
+        ("POST", "/metrics", {"GET", "HEAD", "OPTIONS"}),
         ("POST", "/cds-services", {"GET", "HEAD", "OPTIONS"}),
     ],
 )

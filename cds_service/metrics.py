@@ -1,0 +1,89 @@
+"""Numbers for Prometheus: how often, how fast, which rows spoke and how they were received. Nothing of a patient.
+
+Labels take a bounded number of values: services, statuses, rows, indicators, kinds of unknowns, outcomes, kinds of
+mistakes. Each process counts for itself, unless `shared` says that PROMETHEUS_MULTIPROC_DIR is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+BUCKETS: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_000, 5_000)
+"""Milliseconds; a client waits for 500 (C58)."""
+
+
+class Metrics:
+    """The counters of one application, in a registry of their own."""
+
+    def __init__(self, *, shared: bool = False) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._shared = shared
+        self._calls = Counter("cds_calls", "Calls of a service, by answer", ("service", "status"), registry=registry)
+        self._milliseconds = Histogram(
+            "cds_call_milliseconds", "Time to answer a call", ("service",), buckets=BUCKETS, registry=registry
+        )
+        self._cards = Counter("cds_cards", "Cards sent, by leading row", ("row", "indicator"), registry=registry)
+        self._unknowns = Counter(
+            "cds_unknowns", "Resources that could not be read, by kind", ("kind",), registry=registry
+        )
+        self._feedback_calls = Counter(
+            "cds_feedback_calls", "Calls of a feedback address, by answer", ("service", "status"), registry=registry
+        )
+        self._feedback = Counter(
+            "cds_feedback", "Feedback stored, without repeats, by leading row", ("row", "outcome"), registry=registry
+        )
+        self._rejected = Counter(
+            "cds_feedback_rejected", "Entries of feedback that could not be read", ("mistake",), registry=registry
+        )
+        self._lost = Counter(
+            "cds_records_lost", "Cards sent that the store could not take, missing in the report", registry=registry
+        )
+
+    def called(
+        self,
+        service: str,
+        *,
+        status: int,
+        milliseconds: float,
+        cards: Iterable[tuple[str, str]],
+        unknowns: Mapping[str, int],
+    ) -> None:
+        """A call was answered; `cards` are (row, indicator)."""
+        self._calls.labels(service, str(status)).inc()
+        self._milliseconds.labels(service).observe(milliseconds)
+        for row, indicator in cards:
+            self._cards.labels(row, indicator).inc()
+        for kind, number in unknowns.items():
+            self._unknowns.labels(kind).inc(number)
+
+    def told(
+        self,
+        service: str,
+        *,
+        status: int,
+        recorded: Mapping[tuple[str, str], int],
+        rejected: Mapping[str, int],
+    ) -> None:
+        """A feedback call was answered; `recorded` is by (row, outcome), `rejected` by kind of mistake."""
+        self._feedback_calls.labels(service, str(status)).inc()
+        for (row, outcome), number in recorded.items():
+            self._feedback.labels(row, outcome).inc(number)
+        for mistake, number in rejected.items():
+            self._rejected.labels(mistake).inc(number)
+
+    def lost(self, number: int) -> None:
+        """So many records of cards did not reach the store."""
+        self._lost.inc(number)
+
+    def text(self) -> bytes:
+        """All counters in the text format of `CONTENT_TYPE`."""
+        if not self._shared:
+            return generate_latest(self._registry)
+        of_all_processes = CollectorRegistry()
+        MultiProcessCollector(of_all_processes)  # type: ignore[no-untyped-call]
+        return generate_latest(of_all_processes)
