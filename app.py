@@ -17,6 +17,8 @@ from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from cds_service import services, web
+from cds_service.cards import ANY_CLIENT
+from cds_service.clients import Profile
 from cds_service.engine.rulebook import Rulebook
 from cds_service.errors import KnowledgeError, ServiceError, SettingError
 from cds_service.fhir_client import FhirClient
@@ -65,8 +67,8 @@ def knowledge_for(settings: Settings) -> Regimen:
     return regimen
 
 
-def build(settings: Settings) -> Flask:
-    """The application for these settings. Raises: SettingError."""
+def build(settings: Settings, profile: Profile = ANY_CLIENT) -> Flask:
+    """The application for these settings, answering as this client understands it. Raises: SettingError."""
     regimen = knowledge_for(settings)
     try:
         rulebook = Rulebook(regimen)
@@ -77,6 +79,7 @@ def build(settings: Settings) -> Flask:
         fhir=FhirClient(budget_ms=settings.fhir_budget_ms),
         zone=settings.timezone,
         clock=services.clock(settings.now),
+        profile=profile,
     )
     knowledge = services.knowledge_of(regimen, settings.accept_unreviewed or "")
     logging.getLogger("cds_service").info(msgspec.json.encode(knowledge.start_line).decode())
