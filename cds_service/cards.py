@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -17,11 +18,13 @@ from cds_service.clients import Profile
 from cds_service.engine.advice import Advice, Assessment, Because
 from cds_service.engine.words import NOT_KNOWN
 from cds_service.knowledge.regimen import Origin, Regimen, Row, Sources
-from cds_service.suggestions import NO_ORDERS, Orders, is_for, offers
+from cds_service.suggestions import NO_ORDERS, Orders, offers
 
 ROW_SYSTEM: Final = "https://tarlatamab-cds.example.org/CodeSystem/row"
 ANY_CLIENT: Final = Profile()
 LONGEST_FACT: Final = 300
+SIMPLE: Final = re.compile(r"[^\W_]+(?:[ –-][^\W_]+)*")
+"""Words, amounts and days with nothing in them that could be markup, a link or a line break: most slots."""
 LINK: Final = re.compile(r"(?i)\b(https?|ftp|mailto|www)(?=[:.])")
 SEPARATORS: Final = frozenset({"Cc", "Zl", "Zp"})
 UNSEEN: Final = frozenset({"Cf", "Co", "Cn", "Cs"})
@@ -65,16 +68,19 @@ def _card(
         ),
         suggestions=dialects.suggestions(offered, profile, uuid),
         selection_behavior=dialects.behavior(offered, profile) if offered else None,
-        override_reasons=tuple(_reasons(lead, regimen)),
+        override_reasons=_reasons(regimen.table("override_reasons").rows, lead.topic, lead.action),
         extension=wire.CardExtension(advice=_extension(group, rows, assessment)),
     )
 
 
-def _reasons(lead: Advice, regimen: Regimen) -> Iterator[wire.OverrideReason]:
-    """Why a clinician may not follow this card, in the order of the table (C79)."""
-    for row in regimen.table("override_reasons").rows:
-        if is_for(row, lead):
-            yield wire.OverrideReason(code=row.text("code"), system=row.text("system"), display=row.say["label"])
+@lru_cache(maxsize=128)
+def _reasons(rows: tuple[Row, ...], topic: str, action: str) -> tuple[wire.OverrideReason, ...]:
+    """Why a clinician may not follow a card of this kind, in the order of the table (C79)."""
+    return tuple(
+        wire.OverrideReason(code=row.text("code"), system=row.text("system"), display=row.say["label"])
+        for row in rows
+        if topic in row.texts("topics") and action in row.texts("actions")
+    )
 
 
 def _plainly(sentence: str, slots: Mapping[str, str]) -> str:
@@ -121,12 +127,16 @@ def visible(text: str) -> str:
 
 def plain(text: str) -> str:
     """One line without control characters, angle brackets and links, for places that hold plain text."""
+    if SIMPLE.fullmatch(text):
+        return text
     line = " ".join(re.sub(r"[<>]", " ", visible(text)).split())
     return LINK.sub(r"\1 ", line).replace("](", "] (")
 
 
 def escaped(text: str) -> str:
     """Text of the record as literal GitHub Markdown: no markup, no HTML, no links, on one line, bounded."""
+    if len(text) <= LONGEST_FACT and SIMPLE.fullmatch(text):
+        return text
     line = visible(text)
     if len(line) > LONGEST_FACT:
         line = line[: LONGEST_FACT - 1].rstrip() + "…"

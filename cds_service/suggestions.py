@@ -13,9 +13,11 @@ from copy import deepcopy
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from re import fullmatch
 from typing import Any, Final, Literal
+
+import msgspec
 
 from cds_service.engine.advice import Advice, Assessment
 from cds_service.fhir_validity import adds_no_problem, problems
@@ -67,6 +69,7 @@ class Orders:
 
 
 NO_ORDERS: Final = Orders()
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,15 +131,13 @@ def _together(first: Offer, second: Offer) -> Offer:
 
 
 def is_for(row: Row, advice: Advice) -> bool:
-    """Whether a row of suggestions or override reasons is for the card of this advice."""
+    """Whether a row of suggestions is for the card of this advice."""
     if advice.topic not in row.texts("topics") or advice.action not in row.texts("actions"):
         return False
     if row.has("indicators") and advice.indicator not in row.texts("indicators"):
         return False
-    if row.has("kind") and not (advice.row.has("kind") and advice.row.text("kind") == row.text("kind")):
-        return False
-    grade = "grade_from"
-    return not row.has(grade) or (advice.row.has(grade) and advice.row.integer(grade) == row.integer(grade))
+    ours, its = row.columns, advice.row.columns
+    return all(its.get(name) == ours[name] for name in ("kind", "grade_from") if name in ours)
 
 
 def _act(row: Row, advice: Advice, assessment: Assessment, orders: Orders, said: Said) -> Act | None:
@@ -213,9 +214,20 @@ def _is_lower_and_due(advice: Advice, regimen: Regimen) -> bool:
 def _created(resource: dict[str, Any], orders: Orders, does: str) -> Act | None:
     """The order that is missing, unless the very same is among the drafts already."""
     there = any(all(draft.get(name) == value for name, value in resource.items()) for draft in orders.drafts)
-    if not orders.patient_id or not orders.are_r4 or there or problems(resource):
+    if not orders.patient_id or not orders.are_r4 or there or not _is_valid(resource):
         return None
     return Act(kind="create", does=does, resource=resource)
+
+
+def _is_valid(resource: Mapping[str, Any]) -> bool:
+    """Whether a created resource is FHIR. Told once for all patients."""
+    of_anybody = {**resource, "subject": {"reference": "Patient/anybody"}}
+    return _is_valid_json(_ENCODER.encode(of_anybody))
+
+
+@lru_cache(maxsize=512)
+def _is_valid_json(text: bytes) -> bool:
+    return problems(msgspec.json.decode(text)) == frozenset()
 
 
 def _draft(kind: str, orders: Orders) -> dict[str, Any]:
