@@ -34,6 +34,8 @@ SNOMED: Final = "http://snomed.info/sct"
 INTRAVENOUS: Final = {"coding": [{"system": SNOMED, "code": "47625008"}], "text": "Intravenous"}
 CHECKED: Final = "https://tarlatamab-cds.example.org/StructureDefinition/checked"
 FORBIDS: Final = frozenset({"withhold", "discontinue", "avoid"})
+OF_THE_DOSE: Final = frozenset({"dose", "steroid", "saline", "observation"})
+"""What is of use only if the order is kept."""
 CHANGES: Final = frozenset({"change-dose", "restart-step-up"})
 
 
@@ -142,7 +144,10 @@ def is_for(row: Row, advice: Advice) -> bool:
 
 def _act(row: Row, advice: Advice, assessment: Assessment, orders: Orders, said: Said) -> Act | None:
     does = said(row.say["does"], _slots(advice))
-    match row.text("offers"):
+    offered = row.text("offers")
+    if offered in OF_THE_DOSE and _is_forbidden(advice.order, assessment):
+        return None
+    match offered:
         case "dose":
             return _new_dose(row, advice, assessment, orders, said)
         case "removal":
@@ -182,7 +187,7 @@ def _is_forbidden(order: str, assessment: Assessment) -> bool:
 def _new_dose(row: Row, advice: Advice, assessment: Assessment, orders: Orders, said: Said) -> Act | None:
     """The draft with the amounts that are due, where all of the order's doses that are wrong can be put right."""
     order = advice.order
-    if order not in orders.by_reference or _is_open(order, assessment) or _is_forbidden(order, assessment):
+    if order not in orders.by_reference or _is_open(order, assessment):
         return None
     wrong = [one for one in assessment.advice if one.order == order and is_for(row, one)]
     lower = [one for one in wrong if _is_lower_and_due(one, assessment.regimen)]
