@@ -202,6 +202,7 @@ def test_before_2_0_what_to_delete_is_a_text_in_resource(version: Any) -> None:
 
 @pytest.mark.parametrize("version", ["2.0", "3.0"])
 def test_from_2_0_on_what_to_delete_is_its_resource_id(version: Any) -> None:
+    """C77."""
     (delete,) = [a for a in actions(answer("V5b", Profile(spec_version=version))) if a["type"] == "delete"]
     assert delete["resourceId"] == "MedicationRequest/v5b-draft-1"
     assert "resource" not in delete
@@ -227,6 +228,7 @@ def test_version_1_1_has_topics_override_reasons_and_recommendations() -> None:
 
 @pytest.mark.parametrize("said", ["any", "at-most-one"])
 def test_a_client_with_one_selection_behavior_always_gets_that(said: Any) -> None:
+    """C69."""
     for name in ("V5b", "V4"):
         cards = answer(name, Profile(selection_behavior=said))["cards"]
         assert {c["selectionBehavior"] for c in cards if "suggestions" in c} == {said}
@@ -238,7 +240,7 @@ def test_a_client_with_both_chooses_one_of_alternatives_and_any_of_the_rest() ->
 
 
 def test_where_one_can_be_chosen_one_is_recommended() -> None:
-    """Neurotoxicity grade 3 recommends the removal and the evaluation; of one choice only the first."""
+    """C70. Neurotoxicity grade 3 recommends the removal and the evaluation; of one choice only the first."""
     for said, expected in (("any", [True, True]), ("at-most-one", [True, None])):
         card = first(answer("V38a", Profile(selection_behavior=said)))
         assert [one.get("isRecommended") for one in card["suggestions"]] == expected
@@ -281,6 +283,7 @@ def test_the_sandbox_gets_its_system_actions_where_it_looks_for_them() -> None:
 
 
 def test_system_actions_come_only_to_those_who_take_them() -> None:
+    """C84."""
     assert answer("V5b", Profile()).keys() == {"cards"}
     assert answer("V5b", Profile(system_actions="on")).keys() == {"cards", "systemActions"}
     assert answer("V5b", Profile(spec_version="1.0", system_actions="mirror")).keys() == {"cards", "extension"}
@@ -301,6 +304,7 @@ PROFILES: Final = {
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
 def test_what_is_said_does_not_depend_on_the_client_and_a_retry_gets_the_same(profile: Profile) -> None:
+    """C57."""
     for name in ("V4", "V5b", "V38a"):
         body, plain = answer(name, profile), answer(name, Profile())
         assert [(c["summary"], c["detail"], c["indicator"]) for c in body["cards"]] == [

@@ -86,6 +86,7 @@ MONITOR: Final = "monitoring/monitor info"
 
 
 def test_a_late_dose_offers_the_same_order_at_the_due_amount_and_its_removal_and_recommends_the_first() -> None:
+    """C74, C76."""
     change, remove = rendered_cards(assessed(*LATE), draft())[0]["suggestions"]
     expected = copy.deepcopy(draft())
     expected["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["value"] = 1
@@ -114,6 +115,7 @@ def test_without_the_drafts_nothing_is_offered() -> None:
     "other", [draft(id="x"), draft() | {"id": ""}, draft(id="d0_")], ids=["another", "none", "no id of FHIR"]
 )
 def test_nothing_is_changed_or_removed_that_is_not_among_the_drafts(other: Json) -> None:
+    """C78."""
     assert offered(assessed(*LATE), other)[RESTART] == []
 
 
@@ -209,6 +211,7 @@ def created(assessment: Assessment, card: str, *drafts: Mapping[str, Any]) -> li
 
 
 def test_the_missing_premedication_is_ordered_with_the_dose_and_time_of_the_label() -> None:
+    """C75; label, Table 3."""
     dexamethasone, saline = created(assessed(order("10"), give(-7, "1"), companions=()), "premedication/order warning")
     route = {"coding": [{"system": "http://snomed.info/sct", "code": "47625008"}], "text": "Intravenous"}
     ucum = "http://unitsofmeasure.org"
@@ -242,6 +245,7 @@ def test_the_missing_premedication_is_ordered_with_the_dose_and_time_of_the_labe
 
 
 def test_both_are_one_suggestion_whose_label_and_descriptions_name_each() -> None:
+    """C72, C74."""
     rendered = rendered_cards(assessed(order("10"), give(-7, "1"), companions=()), draft())
     (one,) = next(c for c in rendered if worded(kind(c)).startswith("premedication"))["suggestions"]
     assert one["label"] == "Order dexamethasone 8 mg IV for C1D8. Order 1 L normal saline IV for C1D8."
@@ -459,6 +463,7 @@ def test_the_codes_of_hl7_have_the_displays_of_their_code_system() -> None:
 
 
 def test_no_reason_stands_twice_and_each_is_of_hl7_or_of_the_clinic() -> None:
+    """C79."""
     rows = REGIMEN.table("override_reasons").rows
     codes = [(row.text("system"), row.text("code")) for row in rows]
     assert len(set(codes)) == len(codes)
