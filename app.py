@@ -17,6 +17,8 @@ from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from cds_service import services, web
+from cds_service.cards import ANY_CLIENT
+from cds_service.clients import Profile
 from cds_service.engine.rulebook import Rulebook
 from cds_service.errors import KnowledgeError, ServiceError, SettingError, StoreUnavailable
 from cds_service.fhir_client import FhirClient
@@ -68,10 +70,16 @@ def knowledge_for(settings: Settings) -> Regimen:
     return regimen
 
 
-def build(settings: Settings, *, store: Store | None = None, metrics_of_all_processes: bool = False) -> Flask:
-    """The application for these settings; without a `store` it keeps no records and takes no feedback.
+def build(
+    settings: Settings,
+    profile: Profile = ANY_CLIENT,
+    *,
+    store: Store | None = None,
+    metrics_of_all_processes: bool = False,
+) -> Flask:
+    """The application for these settings, answering as this client understands it.
 
-    Raises: SettingError.
+    Without a `store` it keeps no records and takes no feedback. Raises: SettingError.
     """
     regimen = knowledge_for(settings)
     try:
@@ -80,6 +88,7 @@ def build(settings: Settings, *, store: Store | None = None, metrics_of_all_proc
             fhir=FhirClient(budget_ms=settings.fhir_budget_ms),
             zone=settings.timezone,
             clock=services.clock(settings.now),
+            profile=profile,
         )
         offers = services.offers(review)
         entries = tuple(offer.entry for offer in offers)

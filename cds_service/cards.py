@@ -9,16 +9,22 @@ import re
 import unicodedata
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from cds_service import wire
+from cds_service import dialects, wire
+from cds_service.clients import Profile
 from cds_service.engine.advice import Advice, Assessment, Because
 from cds_service.engine.words import NOT_KNOWN
 from cds_service.knowledge.regimen import Origin, Regimen, Row, Sources
+from cds_service.suggestions import NO_ORDERS, Orders, offers
 
 ROW_SYSTEM: Final = "https://tarlatamab-cds.example.org/CodeSystem/row"
+ANY_CLIENT: Final = Profile()
 LONGEST_FACT: Final = 300
+SIMPLE: Final = re.compile(r"[^\W_]+(?:[ –-][^\W_]+)*")
+"""Words, amounts and days with nothing in them that could be markup, a link or a line break: most slots."""
 LINK: Final = re.compile(r"(?i)\b(https?|ftp|mailto|www)(?=[:.])")
 SEPARATORS: Final = frozenset({"Cc", "Zl", "Zp"})
 UNSEEN: Final = frozenset({"Cf", "Co", "Cn", "Cs"})
@@ -27,22 +33,31 @@ _Item = TypeVar("_Item", bound=Hashable)
 SECTION_TITLES: Final = {"why": "**Why**", "source": "**Source**"}
 
 
-def render(assessment: Assessment, *, hook_instance: str) -> tuple[wire.Card, ...]:
+def render(
+    assessment: Assessment, *, hook_instance: str, orders: Orders = NO_ORDERS, profile: Profile = ANY_CLIENT
+) -> tuple[wire.Card, ...]:
     """The cards of an assessment, worst first; the same call gives the same bytes.
 
-    Source: contract section 4; CDS Hooks C57, C61, C64, C65, C68.
+    `orders` are the drafts as received, without which nothing is offered; `profile` is what the client understands.
+    Source: contract sections 2 and 4; CDS Hooks C57, C61, C64, C65, C68–C79.
     """
     groups: dict[tuple[str, str, str], list[Advice]] = {}
     for advice in assessment.advice:
         groups.setdefault((advice.topic, advice.action, advice.indicator), []).append(advice)
-    return tuple(_card(group, assessment, hook_instance) for group in groups.values())
+    return tuple(
+        dialects.card(_card(group, assessment, hook_instance, orders, profile), profile) for group in groups.values()
+    )
 
 
-def _card(group: Sequence[Advice], assessment: Assessment, hook_instance: str) -> wire.Card:
+def _card(
+    group: Sequence[Advice], assessment: Assessment, hook_instance: str, orders: Orders, profile: Profile
+) -> wire.Card:
     lead, regimen = group[0], assessment.regimen
     rows = _unique(row for advice in group for row in (advice.row, *advice.rows))
+    uuid = _uuid(hook_instance, group)
+    offered = offers(group, assessment, orders, _plainly)
     return wire.Card(
-        uuid=str(_uuid(hook_instance, group)),
+        uuid=str(uuid),
         summary=shortened(_summary(group)),
         detail=_detail(group, rows, regimen),
         indicator=lead.indicator,
@@ -51,8 +66,25 @@ def _card(group: Sequence[Advice], assessment: Assessment, hook_instance: str) -
             url=regimen.label_url,
             topic=wire.Topic(system=ROW_SYSTEM, code=lead.row.id, display=f"{lead.topic}: {lead.action}"),
         ),
+        suggestions=dialects.suggestions(offered, profile, uuid),
+        selection_behavior=dialects.behavior(offered, profile) if offered else None,
+        override_reasons=_reasons(regimen.table("override_reasons").rows, lead.topic, lead.action),
         extension=wire.CardExtension(advice=_extension(group, rows, assessment)),
     )
+
+
+@lru_cache(maxsize=128)
+def _reasons(rows: tuple[Row, ...], topic: str, action: str) -> tuple[wire.OverrideReason, ...]:
+    """Why a clinician may not follow a card of this kind, in the order of the table (C79)."""
+    return tuple(
+        wire.OverrideReason(code=row.text("code"), system=row.text("system"), display=row.say["label"])
+        for row in rows
+        if topic in row.texts("topics") and action in row.texts("actions")
+    )
+
+
+def _plainly(sentence: str, slots: Mapping[str, str]) -> str:
+    return filled(sentence, slots, markdown=False)
 
 
 def _uuid(hook_instance: str, group: Sequence[Advice]) -> UUID:
@@ -95,12 +127,16 @@ def visible(text: str) -> str:
 
 def plain(text: str) -> str:
     """One line without control characters, angle brackets and links, for places that hold plain text."""
+    if SIMPLE.fullmatch(text):
+        return text
     line = " ".join(re.sub(r"[<>]", " ", visible(text)).split())
     return LINK.sub(r"\1 ", line).replace("](", "] (")
 
 
 def escaped(text: str) -> str:
     """Text of the record as literal GitHub Markdown: no markup, no HTML, no links, on one line, bounded."""
+    if len(text) <= LONGEST_FACT and SIMPLE.fullmatch(text):
+        return text
     line = visible(text)
     if len(line) > LONGEST_FACT:
         line = line[: LONGEST_FACT - 1].rstrip() + "…"

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from cds_service import cards, fhir_knowledge, wire
+from cds_service import cards, dialects, fhir_knowledge, wire
 from cds_service.bundles import resource_of
+from cds_service.clients import Profile
 from cds_service.engine.rulebook import Rulebook
 from cds_service.fhir_client import FhirClient
 from cds_service.knowledge import sign_off
@@ -19,6 +20,7 @@ from cds_service.knowledge.regimen import Regimen
 from cds_service.patient_record import gather
 from cds_service.prefetch import PREFETCH, templates_by_key
 from cds_service.store import Shown
+from cds_service.suggestions import Orders, marks
 from fhir_mappings import treatment_state
 from fhir_mappings.chart import Chart, Resource
 from fhir_mappings.elements import reference_of, words
@@ -80,12 +82,16 @@ NOTHING_TO_SAY: Final = Answer(response=wire.CdsResponse(cards=()))
 
 @dataclass(frozen=True, kw_only=True)
 class OrderReview:
-    """Reviews draft orders of the drug against the patient's record, at the clock's reading in the clinic's zone."""
+    """Reviews draft orders of the drug against the patient's record, at the clock's reading in the clinic's zone.
+
+    `profile` says what the client understands of the answer; the rules do not know it.
+    """
 
     rulebook: Rulebook
     fhir: FhirClient
     zone: ZoneInfo
     clock: Callable[[], datetime]
+    profile: Profile = cards.ANY_CLIENT
 
     def order_sign(self, call: wire.HookRequest) -> Answer:
         """What is to be said before these orders are signed?"""
@@ -108,8 +114,13 @@ class OrderReview:
             selections=chart.selections,
             details_may_be_missing=details_may_be_missing,
         )
+        orders = Orders(patient_id=call.context.patient_id, drafts=chart.draft_orders)
+        told = cards.render(assessment, hook_instance=call.hook_instance, orders=orders, profile=self.profile)
+        signed = (
+            () if details_may_be_missing else marks(assessment, orders)
+        )  # an order still being written is unchecked
         return Answer(
-            response=wire.CdsResponse(cards=cards.render(assessment, hook_instance=call.hook_instance)),
+            response=dialects.response(told, signed, self.profile),
             rows=assessment.fired,
             unknowns=kinds_of(state.unknowns),
         )

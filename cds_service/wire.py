@@ -291,17 +291,25 @@ class Source(Outgoing):
     topic: Topic | None = None
 
 
+ResourceId = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}$")]
+
+
 class Action(Outgoing):
+    """One thing to do. What is to be deleted stands in `resource_id`; before version 2.0, as a text in `resource`."""
+
     type: Literal["create", "update", "delete"]
     description: Text
-    resource: dict[str, Any] | None = None
-    resource_id: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}$")] | None = None
+    resource: dict[str, Any] | ResourceId | None = None
+    resource_id: ResourceId | None = None
 
     @model_validator(mode="after")
     def _says_what_to_act_on(self) -> Action:
-        deletes = self.type == "delete"
-        if (self.resource is None) is not deletes or (deletes and self.resource_id is None):
-            raise ValueError("create and update carry a resource, delete carries a resourceId alone (C75-C77)")
+        if self.type == "delete":
+            fits = not isinstance(self.resource, dict) and (self.resource is None) is not (self.resource_id is None)
+        else:
+            fits = isinstance(self.resource, dict) and self.resource_id is None
+        if not fits:
+            raise ValueError("create and update carry a resource, delete names what to delete, once (C75-C77)")
         return self
 
 
@@ -387,8 +395,16 @@ class Card(Outgoing):
         return self
 
 
+class ResponseExtension(Outgoing):
+    """Where the reference sandbox looks for `systemActions`."""
+
+    system_actions: tuple[Action, ...]
+
+
 class CdsResponse(Outgoing):
     cards: tuple[Card, ...]
+    system_actions: tuple[Action, ...] = ()
+    extension: ResponseExtension | None = None
 
 
 class FeedbackReceipt(Outgoing):

@@ -89,6 +89,42 @@ def _said(match: re.Match[str], count: Decimal, why: str) -> Said:
     return Said(mg=unit.converted(figure_of(figure)) * count, why=why, recorded=match.group()[:80])
 
 
+def restated(text: str, old: Decimal, new: Decimal) -> str | None:
+    """The text with the one amount that it states changed from `old` to `new`; as it is where it states none.
+
+    Units: mg. None where that cannot be done with certainty: another amount than `old`, several, a range, vials, a
+    strength, another unit than mg, an amount in words, or the same figure once more. Amounts that follow another drug's
+    name are that one's and stay.
+    """
+    plain, of_vials, _ = _patterns()
+    read = as_plain(text)
+    masses = len(_mass_unit().findall(read))
+    if not masses:
+        return text
+    found = list(plain.finditer(read))
+    own = [match for match in found if not _belongs_to_another(read[: match.start()])]
+    counted = of_vials.search(read) or re.search(rf"(?<![a-z])(?:{_vial_words()})(?![a-z])", read)
+    if len(read) != len(text) or counted or len(found) != masses:
+        return None
+    if not own:
+        return text
+    (match, *more) = own
+    said = _said(match, Decimal(1), "")
+    if more or match["high"] or units(MG).spellings[match["unit"]].converted(Decimal(1)) != 1 or said.mg != old:
+        return None
+    start, end = match.span("low")
+    again = re.compile(rf"(?<![\d.,]){re.escape(match['low'])}(?!\d|[.,]\d)")
+    if again.search(read[:start]) or again.search(read[end:]):
+        return None
+    return f"{text[:start]}{new.normalize():f}{text[end:]}"
+
+
+@cache
+def _mass_unit() -> re.Pattern[str]:
+    spelled = "|".join(re.escape(u) for u in sorted(units(MG).spellings, key=len, reverse=True))
+    return re.compile(rf"(?<![a-z])(?:{spelled})(?![a-z])")
+
+
 def _belongs_to_another(before: str) -> bool:
     clause = normalised(re.split(r"[;,\n]|\.\s", before)[-1])
     own = [m.end for m in value_set("drug", "drug").mentions(clause)]

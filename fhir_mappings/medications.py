@@ -34,7 +34,15 @@ from fhir_mappings.terminology import value_set
 from fhir_mappings.versions import DOSAGES, REASONS, WRITTEN
 from fhir_mappings.wording import affirmed
 
-__all__ = ["MOST_DOSES", "Recognition", "dosages_of", "medication_reference", "ordered_doses", "recognise"]
+__all__ = [
+    "MOST_DOSES",
+    "Recognition",
+    "dosages_of",
+    "medication_reference",
+    "ordered_doses",
+    "positions_in",
+    "recognise",
+]
 
 _STATUSES: Final = frozenset(
     {"active", "on-hold", "ended", "stopped", "completed", "cancelled", "entered-in-error", "draft", "unknown"}
@@ -183,6 +191,11 @@ def _only_instructs(dosage: Any) -> bool:
 # --- position ---------------------------------------------------------------------------------------------------------
 
 _POSITION: Final = re.compile(r"\bc(?:ycle)?\s*(\d{1,2})\s*[-,/ ]?\s*d(?:ay)?\s*(\d{1,2})\b", re.IGNORECASE)
+
+
+def positions_in(text: str) -> frozenset[str]:
+    """The places in the schedule that a text names: `C4D1` for "cycle 4, day 1"."""
+    return frozenset("C{}D{}".format(*found) for found in _positions((text,)))
 
 
 def _positions(texts: tuple[str, ...]) -> list[tuple[int, int]]:

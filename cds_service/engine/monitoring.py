@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -51,6 +51,10 @@ class Hours:
 
     def __str__(self) -> str:
         return str(self.low) if self.low == self.high else f"{self.low}–{self.high}"
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        return (self.low, self.high) if self.high else None
 
 
 def _hours(row: Row, because: tuple[Because, ...] = ()) -> Hours:
@@ -113,11 +117,12 @@ def monitoring(case: Case, resume: Sequence[Finding], *, fits: bool) -> tuple[Fi
     because = case.last_dose_because() + longest.because
     lines = _toxicity_observation_lines(case) + _early_line(case, fits=fits) + ordinary_lines(case)
     applied = (*_ice_rows(case), longest.row)
+    watched = Finding(row=row, slots=slots, because=because, lines=lines, rows=applied, hours=longest.span)
     if resume:
         lead = resume[0]
         told = dict(lead.slots) | slots
-        return Finding(row=lead.row, slots=told, because=because + lead.because, lines=lines, rows=applied), "summary"
-    return Finding(row=row, slots=slots, because=because, lines=lines, rows=applied), "summary" if fits else "beside"
+        return replace(watched, row=lead.row, slots=told, because=because + lead.because), "summary"
+    return watched, "summary" if fits else "beside"
 
 
 def _ice_rows(case: Case) -> tuple[Row, ...]:
@@ -352,7 +357,7 @@ def _missing(case: Case, row: Row, kind: CompanionKind) -> Finding | None:
     found = [_companion_text(c) for c in (*serving, *other_day)]
     what = f"Found instead: {listed(found)}." if found else "None is among the drafts or active orders."
     because = tuple(Because(reference=c.reference, shows=_companion_text(c)) for c in (*serving, *other_day))
-    return case.found(row, because=because, what=what)
+    return replace(case.found(row, because=because, what=what), in_part=bool(serving))
 
 
 def _companion_text(companion: Companion) -> str:

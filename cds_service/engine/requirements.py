@@ -28,6 +28,7 @@ NUMBERS: Final = frozenset(
         "inferred_crs_hours",
     }
 )
+OFFERS: Final = frozenset({"dose", "removal", "steroid", "saline", "observation", "request"})
 EPISODES: Final = frozenset({Syndrome.CRS.value, Syndrome.NEUROTOXICITY.value})
 RECORDS: Final = frozenset({"cytopenia", *(syndrome.value for syndrome in Syndrome)})
 ANALYTES: Final = frozenset(analyte.value for analyte in Analyte)
@@ -110,6 +111,8 @@ TABLES: Final[Mapping[str, Reads]] = {
     "course": ADVICE + _reads("question", question=frozenset({"the order is not complete"})),
     "lines": IN_A_LINE + _reads("about"),
     "record": ADVICE + IN_A_LINE + _reads("question"),
+    "suggestions": _reads("topics actions offers recommended", may="indicators", says="label does", offers=OFFERS),
+    "override_reasons": _reads("topics actions system code", says="label"),
 }
 
 # What a question, or a kind of row, needs beside that.
@@ -177,6 +180,14 @@ QUESTIONS: Final[Mapping[str, Mapping[str, Reads]]] = {
         "need not read": _reads("need kinds", need=NEEDS),
         "draft not read": _reads("kinds"),
         "a result was refused": RESULTS,
+    },
+    "suggestions": {
+        "dose": NOTHING_MORE,
+        "removal": NOTHING_MORE,
+        "steroid": _reads("kind", may="system code", says="orders instructs", kind=frozenset({"steroid"})),
+        "saline": _reads("kind", may="system code", says="orders instructs", kind=frozenset({"saline"})),
+        "observation": _reads(may="system code", says="orders"),
+        "request": _reads(may="grade_from system code", says="orders"),
     },
 }
 
@@ -299,6 +310,8 @@ def _asked(row: Row) -> str:
             return "starts again" if row.flag("restart") else "goes on"
         case "crs_grades":
             return "a support" if row.has("count_from") else "a vital sign"
+        case "suggestions":
+            return row.text("offers") if row.has("offers") else ""
         case _:
             return row.text("question") if row.has("question") else ""
 
@@ -358,3 +371,16 @@ def _missing_rows(regimen: Regimen) -> Iterator[tuple[str, str]]:
     yield from (("lines", f"two lines about {about!r}") for about in sorted(said) if said.count(about) > 1)
     asked = LINES | LINES_OF[regimen.sources]
     yield from (("lines", f"no line in force about {about!r}") for about in sorted(asked - set(said)))
+    yield from (("override_reasons", f"no reason not to follow {card}") for card in _without_reason(regimen))
+
+
+def _without_reason(regimen: Regimen) -> list[str]:
+    """The critical cards for which no reason can be given."""
+    spoken = [r for r in regimen.rows() if r.has("indicator") and r.text("indicator") == "critical"]
+    cards = {(row.text("topic"), row.text("action")) for row in spoken if row.has("topic") and row.has("action")}
+    reasons = [row for row in regimen.table("override_reasons").rows if row.has("topics") and row.has("actions")]
+    return sorted(
+        f"{topic}/{action}"
+        for topic, action in cards
+        if not any(topic in row.texts("topics") and action in row.texts("actions") for row in reasons)
+    )

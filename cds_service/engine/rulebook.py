@@ -107,6 +107,7 @@ class Rulebook:
             silent=tuple(row_id for row_id in log.asked if row_id not in fired and row_id not in log.failed),
             as_of=call.today,
             regimen=self.regimen,
+            orders=orders,
         )
 
 
@@ -316,6 +317,11 @@ def _to_advice(case: Case, finding: Finding) -> Advice:
         lines=finding.lines,
         rows=finding.rows,
         expected=expected[0] if expected else None,
+        ordered=case.ordered,
+        on=case.on,
+        day_assumed=case.day_missing,
+        hours=finding.hours,
+        in_part=finding.in_part,
     )
 
 

@@ -42,6 +42,7 @@ ACTIONS: Final[Mapping[str, frozenset[str]]] = {
 STATEMENTS: Final = 44
 DIFFERENCES: Final = 26
 WORST_GRADE: Final = 5
+INDICATORS: Final = frozenset({"info", "warning", "critical"})
 SPANS: Final = ("hours", "minutes")
 LIMITED: Final = "days_since"
 
@@ -60,6 +61,7 @@ def refuse_contradictions(regimen: Regimen) -> None:
 
 def _mistakes(row: Row, table: Table, regimen: Regimen) -> Iterator[str]:
     yield from _of_advice(row, table)
+    yield from _of_cards(row)
     yield from _of_citation(row)
     yield from _of_doses(row, regimen)
     yield from _of_numbers(row)
@@ -78,6 +80,24 @@ def _of_advice(row: Row, table: Table) -> Iterator[str]:
             yield f"topic {topic!r}; expected one of {', '.join(sorted(ACTIONS))}"
         elif action not in ACTIONS[topic]:
             yield f"action {action!r}; topic {topic!r} has {', '.join(sorted(ACTIONS[topic]))}"
+
+
+def _of_cards(row: Row) -> Iterator[str]:
+    """The cards that a row is for: each action is one of a topic beside it, each topic has one of the actions."""
+    if not (row.has("topics") and row.has("actions")):
+        return
+    topics, actions = row.texts("topics"), row.texts("actions")
+    for topic in topics:
+        if not ACTIONS.get(topic, frozenset()) & set(actions):
+            yield f"topics: no card is of {topic!r} and one of {', '.join(actions)}"
+    for action in actions:
+        if not any(action in ACTIONS.get(topic, ()) for topic in topics):
+            yield f"actions: no card is of {action!r} and one of {', '.join(topics)}"
+    for indicator in row.texts("indicators") if row.has("indicators") else ():
+        if indicator not in INDICATORS:
+            yield f"indicators {indicator!r}; expected info, warning or critical"
+    if row.has("system") is not row.has("code"):
+        yield "system and code stand together or not at all"
 
 
 def _of_citation(row: Row) -> Iterator[str]:

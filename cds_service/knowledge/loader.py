@@ -25,7 +25,7 @@ import yaml
 
 from cds_service.errors import KnowledgeError
 from cds_service.knowledge.cells import refuse_gaps_and_overlaps
-from cds_service.knowledge.checks import disagreements, limit_of, refuse_contradictions
+from cds_service.knowledge.checks import INDICATORS, disagreements, limit_of, refuse_contradictions
 from cds_service.knowledge.regimen import (
     Cite,
     Dose,
@@ -57,7 +57,7 @@ FILE_KEYS: Final = frozenset(
         "tables",
     }
 )
-SENTENCES: Final = frozenset({"summary", "many", "beside", "line", "detail"})
+SENTENCES: Final = frozenset({"summary", "many", "beside", "line", "detail", "label", "does", "orders", "instructs"})
 
 
 class Refusal(KnowledgeError):
@@ -176,7 +176,6 @@ KINDS: Final[Mapping[str, Callable[[Node], Value]]] = {
     "flag": _flag,
     "range": _range,
 }
-INDICATORS: Final = frozenset({"info", "warning", "critical"})
 
 
 def _columns(declared: Mapping[str, str], given: Node, row_id: str) -> dict[str, Value]:
@@ -381,21 +380,26 @@ def _places(given: Mapping[str, Node]) -> dict[str, int]:
     return places
 
 
+def document(text: str, file: str) -> Node:
+    """A YAML file whose every scalar is a text. Raises: KnowledgeError where it is no YAML or empty."""
+    try:
+        root: Any = yaml.compose(text, Loader=_Text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f":{mark.line + 1}" if mark is not None else ""
+        raise Refusal(f"{file}{place} is not readable YAML: {getattr(error, 'problem', None) or 'syntax'}") from None
+    if root is None:
+        raise Refusal(f"{file}:1 is empty")
+    return Node(file, root)
+
+
 @lru_cache(maxsize=2)  # half a second for the packaged file, and a Regimen never changes
 def parse(text: str, file: str) -> Regimen:
     """The whole file as a Regimen with every row, whatever its source.
 
     Raises: KnowledgeError naming file and line.
     """
-    try:
-        document: Any = yaml.compose(text, Loader=_Text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f":{mark.line + 1}" if mark is not None else ""
-        raise Refusal(f"{file}{place} is not readable YAML: {getattr(error, 'problem', None) or 'syntax'}") from None
-    if document is None:
-        raise Refusal(f"{file}:1 is empty")
-    root = Node(file, document)
+    root = document(text, file)
     given = root.mapping(FILE_KEYS, FILE_KEYS)
     doses = {name: _dose(node) for name, node in given["doses"].mapping().items()}
     numbers = {name: _number(node) for name, node in given["numbers"].mapping().items()}

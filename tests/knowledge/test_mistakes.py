@@ -453,6 +453,41 @@ def test_a_table_that_nobody_asks_and_one_that_is_missing() -> None:
     assert refused(gone) == f"k.yaml:{line_of(gone, 'schedule:')} tables: 'course' is missing"
 
 
+# --- what a card offers ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "old", "new", "what"),
+    [
+        ("OFFER-STEROID", "premedication", "premeditation", "topics: no card is of 'premeditation' and one of order"),
+        ("OFFER-STEROID", "[order]", "[order, monitor]", "actions: no card is of 'monitor' and one of premedication"),
+        ("OFFER-REMOVAL-HELD", "[critical]", "[grave]", "indicators 'grave'; expected info, warning or critical"),
+        ("OFFER-PREGNANCY-TEST", ', code: "2118-8"', "", "system and code stand together or not at all"),
+        ("OFFER-DOSE", "offers: dose", "offers: reward", "offers 'reward'; 'suggestions' asking 'reward' knows dose,"),
+        (
+            "OFFER-STEROID",
+            "kind: steroid",
+            "kind: saline",
+            "kind 'saline'; 'suggestions' asking 'steroid' knows steroid",
+        ),
+        ("OFFER-SALINE", "          instructs:", "          line:", "sentence 'instructs' is missing"),
+        ("WHY-RESOLVED", "code: resolved", "system2: x", "column 'system2' is not declared"),
+    ],
+)
+def test_what_a_card_offers_is_checked_at_the_start(row: str, old: str, new: str, what: str) -> None:
+    assert what in refused(changed(old, new, row))
+
+
+def test_a_critical_card_without_any_reason_not_to_follow_it_ends_the_start() -> None:
+    regimen = loader.load()
+    table = regimen.table("override_reasons")
+    left = tuple(
+        row for row in table.rows if "avoid" not in row.texts("actions") or "lactation" not in row.texts("topics")
+    )
+    fewer = replace(regimen, tables=dict(regimen.tables) | {"override_reasons": replace(table, rows=left)})
+    assert "override_reasons: no reason not to follow lactation/avoid" in refusal_of(fewer)
+
+
 # --- nothing is forgotten ----------------------------------------------------------------------------------------
 
 MAY_BE_MISSING: Final = {
@@ -464,6 +499,8 @@ MAY_BE_MISSING: Final = {
     ("hold", "grade_to"),
     ("hold", "stale"),
     ("hold", "step_up_only"),
+    ("suggestions", "indicators"),
+    ("suggestions", "grade_from"),
 }
 
 

@@ -46,6 +46,7 @@ SLOTS: Final[Mapping[str, str]] = {
     "found": "On record: CRS grade 3.",
     "until": "2026-03-20",
     "overall": "12th dose overall",
+    "amount": "8 mg",
 }
 
 

@@ -31,6 +31,7 @@ from cds_service.knowledge.cells import refuse_gaps_and_overlaps
 from cds_service.knowledge.checks import refuse_contradictions
 from cds_service.knowledge.regimen import Hit, Regimen, Sources
 from cds_service.situations import Situation
+from cds_service.suggestions import Orders
 from tests.mutation.mutants import Mutant, mutants
 from tests.traceability.matrix import citation_complaints
 from tests.traceability.measure import family, touched_by
@@ -86,7 +87,7 @@ class Vignette:
             assessment = _assessed(self.situation, rulebook)
             if assessment.advice == self.said:  # the same advice of the same rows: the same cards
                 return False
-            return bool(differences(self.case, _answer(assessment)))
+            return bool(differences(self.case, _answer(assessment, self.case)))
         except (LookupError, ValueError, KnowledgeError):  # the service would answer with an error
             return True
 
@@ -101,9 +102,10 @@ def _assessed(situation: Situation, rulebook: Rulebook) -> Assessment:
     )
 
 
-def _answer(assessment: Assessment) -> Sequence[Mapping[str, Any]]:
+def _answer(assessment: Assessment, case: Case) -> Sequence[Mapping[str, Any]]:
     """The cards as they go over the wire."""
-    rendered = cards.render(assessment, hook_instance="")
+    orders = Orders(patient_id=case.patient_id, drafts=tuple(case.drafts()))
+    rendered = cards.render(assessment, hook_instance="", orders=orders)
     body = wire.as_json(wire.CdsResponse(cards=rendered))
     answer: Sequence[Mapping[str, Any]] = json.loads(json.dumps(body, default=str))["cards"]
     return answer
@@ -135,7 +137,8 @@ class Trial:
         """The vignettes that are red without any change."""
         rulebooks = {sources: Rulebook(self.regimen.under(sources)) for sources in Sources}
         answers = (
-            (v.case, _answer(_assessed(v.situation, rulebooks[Sources(v.case.sources)]))) for v in self.vignettes
+            (v.case, _answer(_assessed(v.situation, rulebooks[Sources(v.case.sources)]), v.case))
+            for v in self.vignettes
         )
         return [case.id for case, answer in answers if differences(case, answer)]
 

@@ -29,6 +29,8 @@ APPLIED: Final = frozenset(
         "lines",
     }
 )
+RENDERED: Final = frozenset({"suggestions", "override_reasons"})
+"""Tables that no rule asks: what a card offers. tests/test_suggestions.py says of each row when it is offered."""
 
 
 class Recorder(Rulebook):

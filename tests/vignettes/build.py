@@ -130,6 +130,7 @@ class ExpectedCard:
     cites: tuple[str, ...] = ()
     expected: tuple[Expected, ...] = ()
     no_suggestion: bool = False
+    suggestions: tuple[str, ...] = ()
 
     @property
     def kind(self) -> tuple[str, str, str]:
@@ -281,7 +282,17 @@ def read_card(where: str, patient: str, today: date, said: Mapping[str, Any] | s
         cites=tuple(whole.get("cites", ())),
         expected=tuple(read_expected(where, patient, today, entry) for entry in whole.get("expected", ())),
         no_suggestion=whole.get("suggestions") == "none",
+        suggestions=read_suggestions(where, whole.get("suggestions", "none")),
     )
+
+
+def read_suggestions(where: str, said: Sequence[str] | str) -> tuple[str, ...]:
+    """What a card offers, in its order; `none` means that it offers nothing."""
+    if isinstance(said, str):
+        if said != "none":
+            raise VignetteError(f"{where}: suggestions {said!r}; write none, or a list such as [remove order 1]")
+        return ()
+    return tuple(said)
 
 
 def read_expected(where: str, patient: str, today: date, said: str) -> Expected:

@@ -57,8 +57,11 @@ def card_differences(wanted: ExpectedCard, card: Card) -> list[str]:
     rows = advice(card)["rows"]
     found += [f"row {row} is not among {rows}" for row in wanted.rows if row not in rows]
     found += [f"does not cite {cited!r}" for cited in wanted.cites if not cites(card, cited)]
-    if wanted.no_suggestion and card.get("suggestions"):
+    offered = tuple(map(suggestion, card.get("suggestions", ())))
+    if wanted.no_suggestion and offered:
         found.append("must have no suggestion")
+    if wanted.suggestions and offered != wanted.suggestions:
+        found.append(f"offers {list(offered)}, and should {list(wanted.suggestions)}")
     entries = advice(card).get("expected", [])
     for expected in wanted.expected:
         if not any(expected.as_wire().items() <= entry.items() for entry in entries):
@@ -72,6 +75,26 @@ def cites(card: Card, cited: str) -> bool:
     named = [part.removeprefix("seed ") for part in re.split(r"[;,.] ", paragraph)]
     listed = cited in advice(card).get("statements", ()) if STATEMENT.fullmatch(cited) else True
     return plain(cited) in named and listed
+
+
+def suggestion(offered: Mapping[str, Any]) -> str:
+    """ "change order 1 to 1 mg", "remove order 1", "order dexamethasone 8 mg and order saline 1 L"."""
+    return " and ".join(map(act, offered["actions"]))
+
+
+def act(action: Mapping[str, Any]) -> str:
+    resource = action.get("resource", {})
+    draft = re.search(r"-draft-(\d+)$", action.get("resourceId") or resource.get("id", ""))
+    order = f"order {draft[1]}" if draft else "?"
+    dosages = resource.get("dosageInstruction", [])
+    quantities = [dosage["doseAndRate"][0]["doseQuantity"] for dosage in dosages]
+    amounts = ", ".join(dict.fromkeys(f"{quantity['value']} {quantity['unit']}" for quantity in quantities))
+    if action["type"] == "delete":
+        return f"remove {order}"
+    if action["type"] == "update":
+        return f"change {order} to {amounts}"
+    ordered = (resource.get("medicationCodeableConcept") or resource["code"])["text"]
+    return f"order {ordered} {amounts}".strip()
 
 
 def complaint(case: Case, cards: Sequence[Card], found: Sequence[str]) -> str:

@@ -1,0 +1,146 @@
+"""Who calls, and what they understand: the client profiles of `CDS_CLIENTS`.
+
+Only rendering reads a Profile: the rules say the same to every client.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from cds_service.errors import KnowledgeError, SettingError
+from cds_service.knowledge.loader import Node, document
+
+ADDRESS: Final = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
+
+
+class Profile(BaseModel):
+    """What a client understands of an answer. The defaults are those of the contract, section 2.
+
+    `both`: it takes either selection behaviour, so that each card says whether its suggestions exclude each other.
+    `mirror`: system actions also under `extension.systemActions`, where the reference sandbox reads them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spec_version: Literal["1.0", "1.1", "2.0", "3.0"] = "2.0"
+    selection_behavior: Literal["any", "at-most-one", "both"] = "any"
+    actions_per_suggestion: Literal["one", "many"] = "many"
+    system_actions: Literal["off", "on", "mirror"] = "off"
+
+
+def _is_encrypted(address: str, info: ValidationInfo) -> str:
+    """http is for demonstrations alone (C3)."""
+    if not address.startswith("https://") and not (info.context or {}).get("demo"):
+        raise ValueError("expected an https address")
+    return address
+
+
+def _zone(name: object) -> ZoneInfo:
+    try:
+        return ZoneInfo(str(name))
+    except (KeyError, OSError, ValueError):
+        raise ValueError("expected an IANA time zone") from None
+
+
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Address = Annotated[str, StringConstraints(pattern=ADDRESS), AfterValidator(_is_encrypted)]
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+$")]
+Algorithm = Literal["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA"]
+"""Asymmetric ones only (C98)."""
+
+
+class Client(Profile):
+    """One registered client: who it is, where its keys are, which FHIR servers are called for it, what it understands.
+
+    `tenants` empty: any. `timezone` None: the clinic's, `CDS_TIMEZONE`.
+    """
+
+    name: Text
+    iss: Text
+    jwks_url: Address | None = None
+    jwks: dict[str, Any] | None = None
+    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("ES384", "RS384")
+    audience_aliases: tuple[Text, ...] = ()
+    tenants: tuple[Text, ...] = ()
+    fhir_servers: tuple[Address, ...] = ()
+    cors_origins: tuple[Origin, ...] = ()
+    timezone: Annotated[ZoneInfo, BeforeValidator(_zone)] | None = None
+
+    @model_validator(mode="after")
+    def _has_its_keys_in_one_place(self) -> Client:
+        if (self.jwks_url is None) is (self.jwks is None):
+            raise ValueError("expected jwks_url or jwks, one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _pins_keys(self) -> Client:
+        if self.jwks is not None and not (isinstance(self.jwks.get("keys"), list) and self.jwks["keys"]):
+            raise ValueError("jwks: expected {keys: [...]} with at least one key")
+        return self
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    clients: Annotated[tuple[Client, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _each_issuer_once(self) -> _File:
+        issuers = [client.iss for client in self.clients]
+        if len(set(issuers)) < len(issuers):
+            raise ValueError("two clients have the same iss")
+        return self
+
+
+def parse(text: str, file: str, *, demo: bool) -> tuple[Client, ...]:
+    """The clients of a file. Every value is read as text, as in the knowledge: `off` is off and 2.0 is "2.0".
+
+    `demo`: http addresses are accepted.
+    Raises: SettingError, one line with file, line, place and what is expected there; never the value.
+    """
+    try:
+        root = document(text, file)
+        return _File.model_validate(root.plain(), context={"demo": demo}).clients
+    except KnowledgeError as error:
+        raise SettingError(f"CDS_CLIENTS: {error}") from None
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)[0]
+        place = [step for step in found["loc"] if step != "function-after"]
+        said = found["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        named = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")
+        where = f"{file}:{_line(root, place)}{f' {named}' if named else ''}"
+        raise SettingError(f"CDS_CLIENTS: {where}: {said}") from None
+
+
+def load(path: Path, *, demo: bool) -> tuple[Client, ...]:
+    """The clients of the file at `path`. Raises: SettingError, also where it cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"CDS_CLIENTS: {path.name} cannot be read: {type(error).__name__}") from None
+    return parse(text, path.name, demo=demo)
+
+
+def _line(node: Node, place: list[int | str]) -> int:
+    """The line of this place, or of the nearest thing around it that is there."""
+    for step in place:
+        if isinstance(step, int) and isinstance(node.node, yaml.SequenceNode):
+            node = node.items()[step]
+        elif isinstance(node.node, yaml.MappingNode) and step in node.mapping():
+            node = node.mapping()[str(step)]
+    return node.line
