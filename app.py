@@ -72,7 +72,7 @@ def build(settings: Settings) -> Flask:
         rulebook = Rulebook(regimen)
     except KnowledgeError as error:
         raise SettingError(f"CDS_KNOWLEDGE takes a valid knowledge file: {error}") from None
-    review = services.OrderReview(
+    review = services.DrugReview(
         rulebook=rulebook,
         fhir=FhirClient(budget_ms=settings.fhir_budget_ms),
         zone=settings.timezone,

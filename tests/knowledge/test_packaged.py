@@ -46,6 +46,8 @@ SLOTS: Final[Mapping[str, str]] = {
     "found": "On record: CRS grade 3.",
     "until": "2026-03-20",
     "overall": "12th dose overall",
+    "given": "1 mg on 2026-01-13",
+    "earliest": "2026-01-19",
 }
 
 
