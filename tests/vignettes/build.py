@@ -178,7 +178,7 @@ class Case:
 
     def drafts(self) -> list[Resource]:
         """The drafts of the call, the drug's first, then its companions."""
-        return draft_orders(self)
+        return draft_orders(self) if self.hook in ORDER_HOOKS else []
 
     def visits(self) -> list[Resource]:
         """The appointments that the call proposes."""
