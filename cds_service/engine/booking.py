@@ -113,6 +113,6 @@ def _with_window(case: Case, finding: Finding | None, due: Position | None) -> F
 
 
 def _earliest(case: Case) -> str:
-    """The first day that is not too early after any exposure."""
+    """The first day from today on that is not too early after any exposure."""
     days = [dose.day.latest + timedelta(days=case.earliest_after) for dose in case.earlier]
-    return max(days).isoformat() if days else case.call.today.isoformat()
+    return max([case.call.today, *days]).isoformat()

@@ -56,7 +56,9 @@ def not_certain(standing: Standing, row: Row) -> Finding | None:
 
 def to_check(standing: Standing, row: Row) -> Finding | None:
     """Is something to be cleared up before the next dose?"""
-    return _told(standing, row, lines=_summaries(standing.checks)) if standing.checks else None
+    if not standing.checks:
+        return None
+    return _with_rows_of(standing.checks, _told(standing, row, lines=_summaries(standing.checks)))
 
 
 def nothing_completed(standing: Standing, row: Row) -> Finding | None:
@@ -98,8 +100,15 @@ def _open(standing: Standing, row: Row, leading: Iterable[Finding], *, also: Ite
     findings = (*leading, *also)
     lines = _summaries(findings)
     found = " ".join(dict.fromkeys(finding.slots.get("found", "") for finding in leading))
-    finding = _told(standing, row, expected=False, lines=lines, found=found)
-    return replace(finding, because=tuple(b for f in findings for b in f.because) + finding.because)
+    return _with_rows_of(findings, _told(standing, row, expected=False, lines=lines, found=found))
+
+
+def _with_rows_of(findings: Iterable[Finding], told: Finding) -> Finding:
+    """The card names the rows that it repeats, and what they rest on."""
+    said = tuple(findings)
+    because = tuple(b for finding in said for b in finding.because)
+    rows = tuple(row for finding in said for row in (finding.row, *finding.rows))
+    return replace(told, because=because + told.because, rows=told.rows + rows)
 
 
 def _summaries(findings: Iterable[Finding]) -> tuple[Line, ...]:
