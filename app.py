@@ -83,7 +83,7 @@ def build(
     """
     regimen = knowledge_for(settings)
     try:
-        review = services.OrderReview(
+        review = services.DrugReview(
             rulebook=Rulebook(regimen),
             fhir=FhirClient(budget_ms=settings.fhir_budget_ms),
             zone=settings.timezone,

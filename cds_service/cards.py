@@ -259,7 +259,7 @@ def _extension(group: Sequence[Advice], rows: Sequence[Row], assessment: Assessm
         statements=_unique(statement for row in rows for statement in row.cite.statements),
         orders=_unique(plain(advice.order) for advice in group if advice.order),
         expected=tuple(
-            wire.Expected(order=plain(e.order), dose=str(e.dose), position=e.position, due_on=e.due_on)
+            wire.Expected(order=plain(e.order) or None, dose=str(e.dose), position=e.position, due_on=e.due_on)
             for e in expected
         ),
         evidence=tuple(wire.Evidence(reference=plain(b.reference), shows=plain(b.shows)) for b in because),

@@ -7,7 +7,7 @@ are, not by the key they came under. What is not certainly this patient's is not
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -29,7 +29,7 @@ from cds_service.ownership import Owner, owner
 from cds_service.prefetch import CLINICAL_OBSERVATIONS, PREFETCH, RENAMED, Template, is_patient_id
 from fhir_mappings.chart import Chart, Resource
 from fhir_mappings.elements import objects, part, reference, reference_of, words
-from fhir_mappings.facts import DRAFT, Need, Reading, Unknown
+from fhir_mappings.facts import DRAFT, VISIT, Need, Reading, Unknown
 from fhir_mappings.medications import medication_reference
 
 NO_SERVER: Final = "it was not prefetched, and the call names no FHIR server"
@@ -40,6 +40,8 @@ TWO_VERSIONS: Final = "it came in two versions that differ, and neither says whe
 NO_RESOURCE: Final = "an entry is no FHIR resource"
 
 _READ: Final = (*PREFETCH, CLINICAL_OBSERVATIONS)
+SHOWS_THE_DRUG: Final = tuple(t for t in PREFETCH if t.key in ("medicationRequests", "medicationAdministrations"))
+"""Without the drug in these, nobody has ordered or given it as far as the EHR knows."""
 _OBSERVATIONS: Final = "observations"
 _TYPE: Final = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _MEDICATION: Final = re.compile(r"Medication/([A-Za-z0-9._-]{1,128})")
@@ -55,25 +57,28 @@ def gather(
     selections: Iterable[str] | None,
     prefetch: Mapping[str, Any] | None,
     reader: FhirReader | None,
+    appointments: Sequence[Any] = (),
 ) -> Chart:
     """Everything received and read for this patient.
 
-    Shape: `draft_orders` is the Bundle of the context; `reader` is None where the call names no FHIR server.
+    Shape: `draft_orders` is the Bundle of the context, `appointments` the entries of one; `reader` is None where the
+    call names no FHIR server.
     Unknown: entries that are no resource, resources of another patient (`foreign`) or of no stated one.
     Raises: NothingReadable if none of the needed keys could be had, with the reason for each.
     Source: contract, section 3; conformance C32 to C46.
     """
     record = _Record(patient_id=patient_id)
     drafts = record.take_drafts(draft_orders or {})
-    found = _read(prefetch or {}, reader, record)
+    found = _read(prefetch or {}, reader, record, _READ)
     needs = {template.key: record.take(template, found[template.key]) for template in PREFETCH}
     _require_something(needs)
-    record.take_others(prefetch or {})
+    record.take_others(prefetch or {}, _READ)
     if reader is not None:
         record.take_medications(reader, drafts)
     return Chart(
         patient_id=patient_id,
         draft_orders=drafts,
+        appointments=record.take_appointments(appointments),
         resources=tuple(record.resources.values()),
         medications=record.medications,
         needs=needs,
@@ -115,6 +120,26 @@ def _named(draft: Resource, full_url: str, number: int) -> Resource:
     return draft if words(draft.get("id")) else {**draft, "id": f"#{number}"}
 
 
+def gather_of_the_drug(*, patient_id: str, prefetch: Mapping[str, Any], reader: FhirReader | None) -> Chart:
+    """Only what shows whether the patient has to do with the drug: what came with the call, and its two first needs.
+
+    Nothing else is asked of the FHIR server. Raises nothing: what could not be had is in `needs`.
+    """
+    record = _Record(patient_id=patient_id)
+    found = _read(prefetch, reader, record, SHOWS_THE_DRUG)
+    needs = {template.key: record.take(template, found[template.key]) for template in SHOWS_THE_DRUG}
+    record.take_others(prefetch, SHOWS_THE_DRUG)
+    if reader is not None:
+        record.take_medications(reader, ())
+    return Chart(
+        patient_id=patient_id,
+        resources=tuple(record.resources.values()),
+        medications=record.medications,
+        needs=needs,
+        unknowns=tuple(record.unknowns),
+    )
+
+
 def _require_something(needs: Mapping[str, Need]) -> None:
     needed = [needs[template.key] for template in PREFETCH if template.needed]
     if all(need.reading is Reading.UNAVAILABLE for need in needed):
@@ -124,17 +149,21 @@ def _require_something(needs: Mapping[str, Need]) -> None:
 # --- prefetch and FHIR server ---------------------------------------------------------------------------------------
 
 
-def _read(prefetch: Mapping[str, Any], reader: FhirReader | None, record: _Record) -> dict[str, Contents]:
+def _read(
+    prefetch: Mapping[str, Any], reader: FhirReader | None, record: _Record, wanted: Sequence[Template]
+) -> dict[str, Contents]:
     """The contents of each key, with one round of questions to the FHIR server for what is absent or goes on."""
-    came = {template.key: contents(prefetch[template.key], template) for template in _READ if template.key in prefetch}
-    questions = _questions(came, record) if reader is not None else {}
+    came = {template.key: contents(prefetch[template.key], template) for template in wanted if template.key in prefetch}
+    questions = _questions(came, record, wanted) if reader is not None else {}
     answers = reader.answers(questions) if reader is not None and questions else {}
     found = {
         template.key: _together(template, came.get(template.key), answers.get(template.key), record)
         if reader is not None
         else _without_reader(came.get(template.key))
-        for template in _READ
+        for template in wanted
     }
+    if wanted is not _READ:
+        return found
     if CLINICAL_OBSERVATIONS.key in came or CLINICAL_OBSERVATIONS.key in answers:
         found[_OBSERVATIONS] = _joined(found[_OBSERVATIONS], found[CLINICAL_OBSERVATIONS.key])
     else:
@@ -142,11 +171,11 @@ def _read(prefetch: Mapping[str, Any], reader: FhirReader | None, record: _Recor
     return found
 
 
-def _questions(came: Mapping[str, Contents], record: _Record) -> dict[str, Question]:
+def _questions(came: Mapping[str, Contents], record: _Record, wanted: Sequence[Template]) -> dict[str, Question]:
     """What is to be asked. Whoever sends `observations` has chosen what to search for: nothing is asked beside it."""
     asked = {
         template.key: question
-        for template in _READ
+        for template in wanted
         if (question := _question(template, came.get(template.key), record)) is not None
     }
     if CLINICAL_OBSERVATIONS.key not in came and _OBSERVATIONS not in asked:
@@ -253,6 +282,17 @@ class _Record:
                 drafts.append(resource)
         return tuple(drafts)
 
+    def take_appointments(self, proposed: Sequence[Any]) -> tuple[Resource, ...]:
+        """The proposed appointments, each with an id; whose they are is asked where they are read."""
+        taken = []
+        for number, entry in enumerate(proposed, start=1):
+            resource = resource_of(entry)
+            if resource is None:
+                self.unknowns.append(Unknown(what=VISIT, why=NO_RESOURCE, reference=place_of(entry)))
+            else:
+                taken.append(_named(resource, full_url_of(entry), number))
+        return tuple(taken)
+
     def take(self, template: Template, found: Contents) -> Need:
         """Sort the contents of one key, and say how far it was read."""
         for place in found.broken:
@@ -271,9 +311,9 @@ class _Record:
         by_code_only = template.key in self.by_code_only
         return Need(key=template.key, reading=found.reading, why=found.why, by_code_only=by_code_only)
 
-    def take_others(self, prefetch: Mapping[str, Any]) -> None:
+    def take_others(self, prefetch: Mapping[str, Any], asked: Sequence[Template]) -> None:
         """Resources under keys that nobody asked for: they are no need, but they count."""
-        known = {template.key for template in _READ}
+        known = {template.key for template in asked}
         other = Template(key="", query="?")
         for key, value in prefetch.items():
             if key in known:

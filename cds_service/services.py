@@ -13,24 +13,31 @@ from zoneinfo import ZoneInfo
 from cds_service import cards, dialects, fhir_knowledge, wire
 from cds_service.bundles import resource_of
 from cds_service.clients import Profile
+from cds_service.engine.case import Occasion
 from cds_service.engine.rulebook import Rulebook
-from cds_service.fhir_client import FhirClient
+from cds_service.fhir_client import FhirClient, FhirReader
 from cds_service.knowledge import sign_off
 from cds_service.knowledge.regimen import Regimen
-from cds_service.patient_record import gather
+from cds_service.patient_record import gather, gather_of_the_drug
 from cds_service.prefetch import PREFETCH, templates_by_key
 from cds_service.store import Shown
 from cds_service.suggestions import Orders, marks
 from fhir_mappings import treatment_state
+from fhir_mappings.administrations import is_claimed
+from fhir_mappings.appointments import may_be_an_infusion
 from fhir_mappings.chart import Chart, Resource
 from fhir_mappings.elements import reference_of, words
-from fhir_mappings.facts import DRAFT, Unknown
+from fhir_mappings.facts import DRAFT, VISIT, Reading, Unknown
 from fhir_mappings.medications import Recognition, recognise
 
 MEDICATION_ORDERS: Final = frozenset({"MedicationRequest", "MedicationOrder"})
 """The draft orders that can be of a drug, in R4 and DSTU2; all others are none of this service's business."""
 
-KINDS: Final = MEDICATION_ORDERS | {template.resource_type for template in PREFETCH} | {"Medication", DRAFT, "prefetch"}
+CAN_BE_THE_DRUG: Final = MEDICATION_ORDERS | {"MedicationAdministration"}
+
+KINDS: Final = (
+    MEDICATION_ORDERS | {template.resource_type for template in PREFETCH} | {"Medication", DRAFT, VISIT, "prefetch"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +87,19 @@ def knowledge_of(regimen: Regimen, accepted_by: str, entries: Sequence[wire.Serv
 NOTHING_TO_SAY: Final = Answer(response=wire.CdsResponse(cards=()))
 
 
+OCCASIONS: Final[Mapping[str, Occasion]] = {
+    "order-sign": Occasion.ORDERS,
+    "order-select": Occasion.ORDERS,
+    "patient-view": Occasion.STATUS,
+    "encounter-discharge": Occasion.DISCHARGE,
+    "appointment-book": Occasion.BOOKING,
+}
+"""What the rules are asked at each hook."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class OrderReview:
-    """Reviews draft orders of the drug against the patient's record, at the clock's reading in the clinic's zone.
+class DrugReview:
+    """Answers each hook from the patient's record, at the clock's reading in the clinic's zone.
 
     `profile` says what the client understands of the answer; the rules do not know it.
     """
@@ -95,17 +112,42 @@ class OrderReview:
 
     def order_sign(self, call: wire.HookRequest) -> Answer:
         """What is to be said before these orders are signed?"""
-        return self._review(call, details_may_be_missing=False)
+        return self._on_orders(call, details_may_be_missing=False)
 
     def order_select(self, call: wire.HookRequest) -> Answer:
         """What is to be said of the selected orders while they are being filled in?"""
-        return self._review(call, details_may_be_missing=True)
+        return self._on_orders(call, details_may_be_missing=True)
 
-    def _review(self, call: wire.HookRequest, *, details_may_be_missing: bool) -> Answer:
+    def patient_view(self, call: wire.HookRequest) -> Answer:
+        """Where does the course of this patient stand?"""
+        return self._on_patient(call)
+
+    def encounter_discharge(self, call: wire.HookRequest) -> Answer:
+        """Is the patient observed to the end, and what is to be heeded at home?"""
+        return self._on_patient(call)
+
+    def appointment_book(self, call: wire.HookRequest) -> Answer:
+        """Are these infusions proposed for days on which they can be given?"""
+        if not any(map(_may_be_an_infusion, call.context.visits())):
+            return NOTHING_TO_SAY
+        return self._assessed(call, self.chart(call))
+
+    def _on_orders(self, call: wire.HookRequest, *, details_may_be_missing: bool) -> Answer:
         if not may_order_the_drug(call, details_may_be_missing=details_may_be_missing):
             return NOTHING_TO_SAY
-        at = self.clock().astimezone(self.zone)
         chart = self.chart(call, details_may_be_missing=details_may_be_missing)
+        return self._assessed(call, chart, details_may_be_missing=details_may_be_missing)
+
+    def _on_patient(self, call: wire.HookRequest) -> Answer:
+        """Most patients have nothing to do with the drug: for them only what would show it is read."""
+        reader = self._reader(call)
+        showing = gather_of_the_drug(patient_id=call.context.patient_id, prefetch=call.prefetch, reader=reader)
+        if not may_have_had_the_drug(showing):
+            return NOTHING_TO_SAY
+        return self._assessed(call, self.chart(call, reader=reader))
+
+    def _assessed(self, call: wire.HookRequest, chart: Chart, *, details_may_be_missing: bool = False) -> Answer:
+        at = self.clock().astimezone(self.zone)
         state = treatment_state.read(chart, zone=self.zone, at=at)
         assessment = self.rulebook.assess(
             state,
@@ -113,6 +155,7 @@ class OrderReview:
             zone=self.zone,
             selections=chart.selections,
             details_may_be_missing=details_may_be_missing,
+            occasion=OCCASIONS[call.hook],
         )
         orders = Orders(patient_id=call.context.patient_id, drafts=chart.draft_orders)
         told = cards.render(assessment, hook_instance=call.hook_instance, orders=orders, profile=self.profile)
@@ -125,18 +168,24 @@ class OrderReview:
             unknowns=kinds_of(state.unknowns),
         )
 
-    def chart(self, call: wire.HookRequest, *, details_may_be_missing: bool) -> Chart:
-        """The draft orders and the patient's record, as far as they can be had.
-
-        Raises: NothingReadable where none of the needed data can be had.
-        """
+    def _reader(self, call: wire.HookRequest) -> FhirReader | None:
         token = call.fhir_authorization.access_token.get_secret_value() if call.fhir_authorization else None
+        return self.fhir.reader(call.fhir_server, token)
+
+    def chart(
+        self, call: wire.HookRequest, *, details_may_be_missing: bool = False, reader: FhirReader | None = None
+    ) -> Chart:
+        """What the call proposes and the patient's record, as far as they can be had.
+
+        `reader` is one whose time is already running. Raises: NothingReadable where none of the needed data can be had.
+        """
         chart = gather(
             patient_id=call.context.patient_id,
-            draft_orders={"entry": list(call.context.draft_orders.entry)},
+            draft_orders={"entry": list(call.context.drafts())},
             selections=call.context.selected(),
+            appointments=call.context.visits(),
             prefetch=call.prefetch,
-            reader=self.fhir.reader(call.fhir_server, token),
+            reader=reader or self._reader(call),
         )
         return chart if details_may_be_missing else with_nameless_drafts(chart)
 
@@ -157,7 +206,7 @@ def may_order_the_drug(call: wire.HookRequest, *, details_may_be_missing: bool) 
     While an order is being filled in, a draft without a medication yet is not of the drug.
     """
     of_no_concern = {Recognition.OTHER, Recognition.NONE} if details_may_be_missing else {Recognition.OTHER}
-    drafts = [resource_of(entry) for entry in call.context.draft_orders.entry]
+    drafts = [resource_of(entry) for entry in call.context.drafts()]
     in_bundle = {reference_of(draft): draft for draft in drafts if draft is not None}
     return any(_recognised(draft, in_bundle) not in of_no_concern for draft in drafts)
 
@@ -168,12 +217,36 @@ def _recognised(draft: Resource | None, medications: Mapping[str, Resource]) -> 
     return recognise(draft, medications) if words(draft["resourceType"]) in MEDICATION_ORDERS else Recognition.OTHER
 
 
+def may_have_had_the_drug(showing: Chart) -> bool:
+    """Whether the record shows the drug, ordered, given or claimed, or leaves open that it does.
+
+    False answers the call: nothing else of the patient is read.
+    """
+    if any(need.reading is not Reading.COMPLETE for need in showing.needs.values()):
+        return True
+    if any(unknown.what in CAN_BE_THE_DRUG and not unknown.foreign for unknown in showing.unknowns):
+        return True
+    return any(_shows_the_drug(resource, showing) for resource in showing.resources)
+
+
+def _shows_the_drug(resource: Resource, showing: Chart) -> bool:
+    kind = words(resource["resourceType"])
+    if kind == "Procedure":
+        return is_claimed(resource)
+    return kind in CAN_BE_THE_DRUG and recognise(resource, showing.medications) is not Recognition.OTHER
+
+
+def _may_be_an_infusion(entry: Any) -> bool:
+    appointment = resource_of(entry)
+    return appointment is None or may_be_an_infusion(appointment)
+
+
 def kinds_of(unknowns: Iterable[Unknown]) -> Mapping[str, int]:
     """How many unknowns of which kind, for the log: a kind that we did not name ourselves is not repeated there."""
     return Counter(unknown.what if unknown.what in KINDS else "other" for unknown in unknowns)
 
 
-def offers(review: OrderReview) -> tuple[Offer, ...]:
+def offers(review: DrugReview) -> tuple[Offer, ...]:
     """The catalogue, in the order in which discovery lists it."""
     prefetch = dict(templates_by_key())
     needs = (
@@ -208,6 +281,56 @@ def offers(review: OrderReview) -> tuple[Offer, ...]:
                 usage_requirements=needs,
             ),
             answer=review.order_select,
+        ),
+        Offer(
+            entry=wire.Service(
+                hook="patient-view",
+                id="tarlatamab-patient-view",
+                title="Tarlatamab: where the course stands",
+                description=(
+                    "For a patient with tarlatamab on record: doses given, position, next due day, last day before a "
+                    "restart, and what withholds or stops it. No card for anybody else."
+                ),
+                prefetch=prefetch,
+                usage_requirements=(
+                    f"{needs} Orders and given doses come first: without tarlatamab in them nothing else is read."
+                ),
+            ),
+            answer=review.patient_view,
+        ),
+        Offer(
+            entry=wire.Service(
+                hook="encounter-discharge",
+                id="tarlatamab-encounter-discharge",
+                title="Tarlatamab: check before discharge",
+                description=(
+                    "Says when the observation after the last tarlatamab dose is complete, what is to be heeded at "
+                    "home, and whether CRS or neurotoxicity is still active."
+                ),
+                prefetch=prefetch,
+                usage_requirements=(
+                    f"{needs} Orders and given doses come first: without tarlatamab in them nothing else is read. "
+                    "Given doses need their clock times, or the observation is counted from the end of their day."
+                ),
+            ),
+            answer=review.encounter_discharge,
+        ),
+        Offer(
+            entry=wire.Service(
+                hook="appointment-book",
+                id="tarlatamab-appointment-book",
+                title="Tarlatamab: check an infusion appointment",
+                description=(
+                    "Checks proposed appointments for tarlatamab infusions against the due day and the last day before "
+                    "a restart."
+                ),
+                prefetch=prefetch,
+                usage_requirements=(
+                    f"{needs} An appointment is one for tarlatamab if its service type, reason, description or comment "
+                    "names it, or the medication order that it is based on is one for it; others get no card."
+                ),
+            ),
+            answer=review.appointment_book,
         ),
     )
 

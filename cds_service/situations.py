@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from cds_service.engine.case import Occasion
 from cds_service.engine.requirements import NEEDS
 from cds_service.knowledge.regimen import Dose, Range, Regimen, Row
 from fhir_mappings.facts import (
@@ -62,7 +63,7 @@ _SHORT: Final = Decimal("0.001")
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
-    """One patient and one order: in a prescriber's words, and as facts. `at` is the moment of the order."""
+    """One patient and one call: in a prescriber's words, and as facts. `at` is the moment of the call."""
 
     words: str
     state: TreatmentState
@@ -70,6 +71,7 @@ class Situation:
     zone: ZoneInfo = ZONE
     selections: frozenset[str] | None = None
     details_may_be_missing: bool = False
+    occasion: Occasion = Occasion.ORDERS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -111,8 +111,8 @@ def _null_is_absent_and_an_object_one_entry(value: object) -> object:
     return (value,) if isinstance(value, dict) else value
 
 
-class DraftOrders(Incoming):
-    """The Bundle of unsigned orders, entries as received: reading them is not the wire's business."""
+class Proposals(Incoming):
+    """A Bundle of unsigned orders or of proposed appointments, entries as received: reading them is not done here."""
 
     resource_type: Literal["Bundle"] = "Bundle"
     entry: Annotated[
@@ -123,30 +123,57 @@ class DraftOrders(Incoming):
     ] = ()
 
 
-class OrderContext(Incoming):
-    """What order-sign and order-select have in common."""
+class Context(Incoming):
+    """What all hooks have in common, and all that patient-view has."""
 
     user_id: Bounded
     patient_id: PatientId
     encounter_id: str | None = None
-    draft_orders: DraftOrders
+
+    def drafts(self) -> tuple[Any, ...]:
+        """The entries of `draftOrders`; none where the hook has no such thing."""
+        return ()
 
     def selected(self) -> frozenset[str] | None:
         """The drafts (`Type/id`) that cards may be about; None means all."""
         return None
 
+    def visits(self) -> tuple[Any, ...]:
+        """The entries of `appointments`; none where the hook has no such thing."""
+        return ()
 
-class OrderSignContext(OrderContext):
+
+class OrderSignContext(Context):
     """All orders are about to be signed."""
 
+    draft_orders: Proposals
 
-class OrderSelectContext(OrderContext):
+    def drafts(self) -> tuple[Any, ...]:
+        return self.draft_orders.entry
+
+
+class OrderSelectContext(OrderSignContext):
     """The selected orders are being filled in; details may be missing."""
 
     selections: tuple[Bounded, ...]
 
     def selected(self) -> frozenset[str]:
         return frozenset(self.selections)
+
+
+class DischargeContext(Context):
+    """A patient is about to leave the hospital."""
+
+    encounter_id: Bounded
+
+
+class BookingContext(Context):
+    """Appointments are proposed, not booked yet."""
+
+    appointments: Proposals
+
+    def visits(self) -> tuple[Any, ...]:
+        return self.appointments.entry
 
 
 class FhirAuthorization(Incoming):
@@ -193,7 +220,7 @@ class HookRequest(Incoming):
 
     hook: Bounded
     hook_instance: Bounded
-    context: OrderContext
+    context: Context
     fhir_server: Annotated[str, StringConstraints(max_length=2048, strict=True)] | None = None
     fhir_authorization: Annotated[
         FhirAuthorization | None, BeforeValidator(_usable_authorization, json_schema_input_type=FhirAuthorization | Any)
@@ -217,9 +244,20 @@ class OrderSelectRequest(HookRequest):
     context: OrderSelectContext
 
 
+class DischargeRequest(HookRequest):
+    context: DischargeContext
+
+
+class BookingRequest(HookRequest):
+    context: BookingContext
+
+
 _REQUESTS: Final[Mapping[str, type[HookRequest]]] = {
     "order-sign": OrderSignRequest,
     "order-select": OrderSelectRequest,
+    "patient-view": HookRequest,
+    "encounter-discharge": DischargeRequest,
+    "appointment-book": BookingRequest,
 }
 
 
@@ -340,9 +378,9 @@ class Link(Outgoing):
 
 
 class Expected(Outgoing):
-    """What the schedule expects of one order."""
+    """What the schedule expects of one order or appointment; without `order` of the next dose."""
 
-    order: Text
+    order: Text | None = None
     dose: Text | None = None
     position: Text | None = None
     due_on: date | None = None

@@ -87,10 +87,15 @@ def _same_day(day: MaybeWhen, other: MaybeWhen) -> bool:
     )
 
 
+def is_claimed(procedure: Resource) -> bool:
+    """Whether a Procedure is coded as a billing claim of the drug, and was done."""
+    if status_of(procedure) in ("entered-in-error", "not-done"):
+        return False
+    return coded(procedure.get("code"), value_set("drug", "claim")) is not None
+
+
 def claim(procedure: Resource, clinic: Clinic) -> Claim | None:
     """A Procedure coded as a billing claim of the drug; None if it is none."""
-    if status_of(procedure) in ("entered-in-error", "not-done"):
-        return None
-    if coded(procedure.get("code"), value_set("drug", "claim")) is None:
+    if not is_claimed(procedure):
         return None
     return Claim(reference=reference_of(procedure), day=first_when(procedure, clinic.zone, *PERFORMED))

@@ -16,6 +16,7 @@ class Chart:
     """The resources of one patient, sorted by nothing: an Observation counts under whatever key it came.
 
     `draft_orders` are the entries of `context.draftOrders` in their order, the patient's only.
+    `appointments` are the entries of `context.appointments` in their order, none of them booked yet.
     `resources` are those of prefetch and FHIR server, the same `Type/id` once, of this patient only (Medication has no
     subject).
     `medications` maps `Medication/id` to a Medication from the draft Bundle, the prefetch or a read.
@@ -25,6 +26,7 @@ class Chart:
 
     patient_id: str
     draft_orders: tuple[Resource, ...] = ()
+    appointments: tuple[Resource, ...] = ()
     resources: tuple[Resource, ...] = ()
     medications: Mapping[str, Resource] = field(default_factory=dict)
     needs: Mapping[str, Need] = field(default_factory=dict)

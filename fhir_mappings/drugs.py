@@ -109,7 +109,7 @@ def kind_of(medication: Medication) -> Recognition:
     """
     if not medication.is_stated:
         return Recognition.NONE
-    if _is_drug(medication):
+    if is_the_drug(medication):
         return Recognition.DRUG
     if medication.names:
         return Recognition.OTHER
@@ -121,7 +121,8 @@ def kind_of(medication: Medication) -> Recognition:
     return Recognition.UNREADABLE
 
 
-def _is_drug(medication: Medication) -> bool:
+def is_the_drug(medication: Medication) -> bool:
+    """Whether one of the codings is the drug's, or a name has the drug as its subject."""
     drug = value_set("drug", "drug", "claim")
     by_code = any(drug.coded(coding.system, coding.code) for coding in medication.codings)
     return by_code or any(names_the_drug(name) for name in medication.names)

@@ -43,6 +43,8 @@ class Unknown:
 
 DRAFT: Final = "draft order"
 """What an Unknown of `context.draftOrders` is called, of whatever resource type."""
+VISIT: Final = "proposed appointment"
+"""What an Unknown of `context.appointments` is called."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +153,14 @@ class Claim:
 
     reference: str
     day: MaybeWhen
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposedVisit:
+    """An appointment proposed for an infusion of the drug. `day` spans all days that the request leaves open."""
+
+    reference: str
+    day: When
 
 
 class CompanionKind(Enum):
@@ -480,6 +490,7 @@ class TreatmentState:
 
     `orders` holds the drafts of the call and the drug's orders on record, of every status but entered-in-error.
     `administrations` holds all rows of the drug, also `not-done` and `entered-in-error` ones (the engine drops them).
+    `visits` are the appointments of the call for infusions of the drug.
     `unknowns` are resources that could not be read, whose type matters to a rule. `nameless` are the references of open
     conditions with a code that is not known here and no name.
     """
@@ -503,3 +514,4 @@ class TreatmentState:
     allergies: tuple[DrugAllergy, ...] = ()
     unknowns: tuple[Unknown, ...] = ()
     nameless: tuple[str, ...] = ()
+    visits: tuple[ProposedVisit, ...] = ()

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from fhir_mappings.administrations import administration, claim
+from fhir_mappings.appointments import visit_of
 from fhir_mappings.characteristics import person_of, uterus_by_sex
 from fhir_mappings.chart import Chart, Resource
 from fhir_mappings.companions import companions_of
@@ -50,6 +51,7 @@ from fhir_mappings.facts import (
     Person,
     PregnancyFinding,
     PregnancyRecord,
+    ProposedVisit,
     Support,
     ToxicityRecord,
     TreatmentState,
@@ -101,6 +103,7 @@ class _Findings:
     organs: list[OrganRecord] = field(default_factory=list)
     cancer: list[CancerRecord] = field(default_factory=list)
     allergies: list[DrugAllergy] = field(default_factory=list)
+    visits: list[ProposedVisit] = field(default_factory=list)
     unknowns: list[Unknown] = field(default_factory=list)
     nameless: list[str] = field(default_factory=list)
 
@@ -160,6 +163,8 @@ def read(chart: Chart, *, zone: ZoneInfo, at: datetime) -> TreatmentState:
         reader = _READERS.get(words(resource.get("resourceType")))
         if reader is not None:
             reader(resource, reading)
+    for appointment in chart.appointments:
+        found.keep(found.visits, visit_of(appointment, reading.recognised, clinic))
     return _state(chart, found)
 
 
@@ -216,6 +221,7 @@ def _state(chart: Chart, found: _Findings) -> TreatmentState:
         allergies=tuple(found.allergies),
         unknowns=tuple(dict.fromkeys(found.unknowns)),
         nameless=tuple(found.nameless),
+        visits=tuple(found.visits),
     )
 
 

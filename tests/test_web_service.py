@@ -50,7 +50,7 @@ def nothing_empty(value: Any) -> bool:
 # --- discovery ----------------------------------------------------------------------------------------------
 
 
-def test_discovery_lists_two_services_with_the_prefetch_of_the_contract_in_its_order(client: FlaskClient) -> None:
+def test_discovery_lists_five_services_with_the_prefetch_of_the_contract_in_its_order(client: FlaskClient) -> None:
     discovery = client.get("/cds-services").json
     assert discovery is not None
     jsonschema.validate(discovery, SCHEMA | {"$ref": "#/$defs/discovery"})
@@ -58,6 +58,9 @@ def test_discovery_lists_two_services_with_the_prefetch_of_the_contract_in_its_o
     assert [(service["id"], service["hook"]) for service in discovery["services"]] == [
         ("tarlatamab-order-sign", "order-sign"),
         ("tarlatamab-order-select", "order-select"),
+        ("tarlatamab-patient-view", "patient-view"),
+        ("tarlatamab-encounter-discharge", "encounter-discharge"),
+        ("tarlatamab-appointment-book", "appointment-book"),
     ]
     for service in discovery["services"]:
         assert list(service["prefetch"].items()) == [

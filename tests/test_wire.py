@@ -131,14 +131,14 @@ def test_one_entry_of_the_draft_orders_may_stand_without_its_list() -> None:
     entry = {"resource": {"resourceType": "MedicationRequest"}}
     context = {"userId": "Practitioner/1", "patientId": "p1", "draftOrders": {"resourceType": "Bundle", "entry": entry}}
     call = wire.read_request(a_call(context=context), "order-sign")
-    assert call.context.draft_orders.entry == (entry,)
+    assert call.context.drafts() == (entry,)
 
 
 def test_a_patient_id_with_its_type_is_taken_as_bare() -> None:
     context = {"userId": "Practitioner/1", "patientId": "Patient/p1", "draftOrders": {"entry": None}}
     call = wire.read_request(a_call(context=context), "order-sign")
     assert call.context.patient_id == "p1"
-    assert call.context.draft_orders.entry == ()
+    assert call.context.drafts() == ()
 
 
 def test_cards_may_be_about_all_drafts_to_be_signed_and_about_the_selected_ones() -> None:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from enum import Enum
 from functools import cached_property
+from typing import Final
 
 from cds_service.engine.advice import Because, Expected, Finding, Line
 from cds_service.engine.course import Course, Position, days_at_least, days_at_most, lower_bound, on_day, position_of
@@ -16,6 +18,7 @@ from cds_service.engine.history import DoseKind, GivenDose, History, read_histor
 from cds_service.engine.words import NOT_KNOWN, clock_text, count_text, day_text, mg_text, ordinal_text
 from cds_service.knowledge.regimen import Regimen, Row
 from fhir_mappings.facts import (
+    Amount,
     Analyte,
     LabResult,
     Need,
@@ -26,6 +29,17 @@ from fhir_mappings.facts import (
     TreatmentState,
     When,
 )
+
+RETRACTED: Final = frozenset({"entered-in-error"})
+
+
+class Occasion(Enum):
+    """Why the rules are asked: orders to be judged, the course told, a discharge, or infusions to be booked."""
+
+    ORDERS = "orders"
+    STATUS = "status"
+    DISCHARGE = "discharge"
+    BOOKING = "booking"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +110,12 @@ class Call:
         """The drug's CRS or neurotoxicity episodes in order of onset."""
         return self._episodes[Syndrome(syndrome)]
 
+    @property
+    def has_the_drug(self) -> bool:
+        """Whether the drug was ever ordered, given or claimed, as far as the record tells."""
+        rows = [row for row in self.state.administrations if row.status not in RETRACTED]
+        return bool(rows or self.state.orders or self.state.claims)
+
     def was_read(self, *keys: str) -> bool:
         """Whether these needs were read completely, so that absence may be concluded from."""
         return all(self.need(key).reading is Reading.COMPLETE for key in keys)
@@ -156,6 +176,13 @@ def _limit_text(position: Position) -> str:
         return "none stated"
     is_past = position.delay is not None and position.delay.flag("restart")
     return f"passed ({position.limit_day.isoformat()})" if is_past else position.limit_day.isoformat()
+
+
+def without_an_order(call: Call) -> Case:
+    """What would be judged today if a dose were to be given: for the questions that look at the record alone."""
+    today = on_day(call.today)
+    order = OrderedDose(order="", status="", day=today, amount=Amount(mg=None, absent=True))
+    return Case(call=call, order=order, on=today, course=call.course)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,23 @@ def _unknowns(call: Call) -> tuple[Unknown, ...]:
     return tuple(unknown for unknown in call.state.unknowns if unknown.what == DRAFT or not unknown.foreign)
 
 
+SHOWS_THE_DRUG: Final = frozenset({"medicationRequests", "medicationAdministrations"})
+"""Needs without which it is not known whether the patient has to do with the drug."""
+
+
+def is_asked(row: Row, *, at_orders: bool) -> bool:
+    """Whether the row is asked at this call: some only where orders are judged, some only where none are."""
+    return not row.has("at") or row.text("at") == (AT_ORDERS if at_orders else AT_OTHERS)
+
+
+def need_of(row: Row) -> str:
+    return row.text("need") if row.has("need") else ""
+
+
+AT_ORDERS: Final = "orders"
+AT_OTHERS: Final = "other hooks"
+
+
 def _because(unknowns: tuple[Unknown, ...]) -> tuple[Because, ...]:
     return tuple(Because(reference=u.reference, shows=u.why) for u in unknowns if u.reference)
 
@@ -98,6 +115,15 @@ def taken_from_orders(call: Call, row: Row) -> Finding | None:
     return _found(call, row, said, because)
 
 
+def history_in_doubt(call: Call, row: Row) -> Finding | None:
+    """Are the doses on record too uncertain to tell what is next?"""
+    doubts = call.history.uncertain
+    if not doubts:
+        return None
+    because = tuple(b for doubt in doubts for b in doubt.because())
+    return _found(call, row, " ".join(dict.fromkeys(doubt.why for doubt in doubts)), because)
+
+
 def no_question_of_its_own(_call: Call, _row: Row) -> Finding | None:
     """The row of a failed rule is fired by the rulebook."""
     return None
@@ -111,6 +137,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
     "no recent laboratory results": no_recent_results,
     "a result was refused": result_refused,
     "doses taken from orders": taken_from_orders,
+    "the history of doses is in doubt": history_in_doubt,
     RULE_FAILED: no_question_of_its_own,
 }
 

@@ -16,7 +16,7 @@ from cds_service.engine.grading import age_days, graded_text, refusals
 from cds_service.engine.history import DoseKind, GivenDose
 from cds_service.engine.step_up import onset_text
 from cds_service.engine.words import day_text, listed, mg_text, record_text, shows
-from cds_service.knowledge.regimen import Row
+from cds_service.knowledge.regimen import Regimen, Row
 from fhir_mappings.facts import (
     Analyte,
     Companion,
@@ -60,6 +60,11 @@ class Hours:
 def _hours(row: Row, because: tuple[Because, ...] = ()) -> Hours:
     low, high = (row.integer("hours_from"), row.integer("hours_to")) if row.has("hours_from") else (0, 0)
     return Hours(low=low, high=high, row=row, because=because)
+
+
+def longest_of_all(regimen: Regimen) -> Hours:
+    """The longest time that any dose is observed: for a dose whose number is not known."""
+    return max((_hours(row) for row in regimen.table("observation").rows), key=lambda time: (time.high, time.low))
 
 
 def _by_number(case: Case, number: int) -> Hours:
@@ -115,7 +120,7 @@ def monitoring(case: Case, resume: Sequence[Finding], *, fits: bool) -> tuple[Fi
         row = _by_number(case, case.position.number).row
     slots = case.slots | {"hours": str(longest)}
     because = case.last_dose_because() + longest.because
-    lines = _toxicity_observation_lines(case) + _early_line(case, fits=fits) + ordinary_lines(case)
+    lines = toxicity_observation_lines(case) + _early_line(case, fits=fits) + ordinary_lines(case)
     applied = (*_ice_rows(case), longest.row)
     watched = Finding(row=row, slots=slots, because=because, lines=lines, rows=applied, hours=longest.span)
     if resume:
@@ -144,10 +149,11 @@ def observation_lines(case: Case) -> tuple[Line, ...]:
         return ()
     row = _by_number(case, case.position.number).row
     slots = case.slots | {"hours": str(longest)}
-    return (Line(row=row, slots=slots, sentence="beside"), *_toxicity_observation_lines(case))
+    return (Line(row=row, slots=slots, sentence="beside"), *toxicity_observation_lines(case))
 
 
-def _toxicity_observation_lines(case: Case) -> tuple[Line, ...]:
+def toxicity_observation_lines(case: Case) -> tuple[Line, ...]:
+    """Which earlier toxicities lengthen the observation of this dose, or did so before."""
     lines: list[Line] = []
     for row in case.regimen.table("observation_after_toxicity").rows:
         for episode in case.call.episodes(row.text("syndrome")):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from string import Formatter
 from typing import Final
 
-from cds_service.engine import gaps
+from cds_service.engine import booking, discharge, gaps, status
 from cds_service.errors import KnowledgeError
 from cds_service.knowledge.regimen import Regimen, Row, Sources
 from fhir_mappings.facts import Analyte, CompanionKind, SupportKind, Syndrome, Vital
@@ -96,7 +96,7 @@ NOTHING_MORE: Final = _reads()
 TABLES: Final[Mapping[str, Reads]] = {
     "schedule": _reads("first_dose position dose due_after_days due_after_days_restarted earliest_after_days"),
     "delay": _reads("treatment_doses days_since restart", says="line"),
-    "dose": ADVICE + _reads("step question", may="beside goes_on without_dose without_monitoring"),
+    "dose": ADVICE + _reads("step question", may="beside goes_on without_dose without_monitoring without_order"),
     "stop": ADVICE + _reads("question"),
     "hold": ADVICE + _reads("question holds"),
     "lab_grades": _reads("analyte grade", one_of="below above_uln", analyte=ANALYTES),
@@ -108,9 +108,11 @@ TABLES: Final[Mapping[str, Reads]] = {
     "premedication": ADVICE + IN_A_LINE + _reads("question kind every_dose"),
     "administration": ADVICE + IN_A_LINE + _reads("question"),
     "population": ADVICE + _reads("question restart_only"),
-    "course": ADVICE + _reads("question", question=frozenset({"the order is not complete"})),
+    "course": ADVICE + _reads("question"),
+    "discharge": ADVICE + _reads("question"),
+    "booking": ADVICE + _reads("question"),
     "lines": IN_A_LINE + _reads("about"),
-    "record": ADVICE + IN_A_LINE + _reads("question"),
+    "record": ADVICE + IN_A_LINE + _reads("question", may="at", at=frozenset({gaps.AT_ORDERS, gaps.AT_OTHERS})),
     "suggestions": _reads("topics actions offers recommended", may="indicators", says="label does", offers=OFFERS),
     "override_reasons": _reads("topics actions system code", says="label"),
 }
@@ -176,6 +178,10 @@ QUESTIONS: Final[Mapping[str, Mapping[str, Reads]]] = {
         "not certain to be of age": _reads("years"),
         "progression after the last dose": IN_A_LINE,
     },
+    "discharge": {
+        "the source has no hours": _reads("home_hours"),
+        "the first days at home": _reads("home_hours"),
+    },
     "record": {
         "need not read": _reads("need kinds", need=NEEDS),
         "draft not read": _reads("kinds"),
@@ -233,6 +239,9 @@ LINES: Final = frozenset(
         "position named in the order",
         "premedication found",
         "premedication not readable",
+        "return precautions for CRS",
+        "return precautions for neurotoxicity",
+        "discharge with a toxicity that is not over",
     }
 )
 # Asked for under these sources alone: the seed is silent about them, or the label leaves no room for them.
@@ -247,6 +256,14 @@ LINES_OF: Final[Mapping[Sources, frozenset[str]]] = {
         }
     ),
     Sources.SEED: frozenset({"next dose without a limit"}),
+}
+
+
+# Tables in which each of these questions must have a row: without it the answer would be silence.
+ALL_ASKED: Final[Mapping[str, frozenset[str]]] = {
+    "course": frozenset(status.QUESTIONS),
+    "discharge": frozenset(discharge.QUESTIONS) - {discharge.NO_HOURS},
+    "booking": frozenset(booking.QUESTIONS) - booking.OF_ONE_SOURCE,
 }
 
 
@@ -292,7 +309,7 @@ def _mistakes(row: Row, regimen: Regimen) -> Iterator[str]:
     yield from (f"column {n!r} is not read by {by}" for n in sorted(columns - reads.needs - reads.one_of - reads.may))
     yield from (f"sentence {name!r} is missing: {by} says it" for name in sorted(reads.says - row.say.keys()))
     for name, known in reads.words.items():
-        for word in _words(row, name):
+        for word in _words(row, name) if row.has(name) else ():
             if word not in known:
                 yield f"{name} {word!r}; {by} knows {', '.join(sorted(known))}"
     for only_there in (_of_lines, _of_hours, _of_grades, _of_analytes, _of_schedule):
@@ -363,8 +380,9 @@ def _missing_rows(regimen: Regimen) -> Iterator[tuple[str, str]]:
     schedule = regimen.table("schedule").rows
     if not schedule or not schedule[0].flag("first_dose") or not schedule[-1].has("cycle_days"):
         yield "schedule", "the first dose stands first, that of every cycle last"
-    if not regimen.table("course").rows:
-        yield "course", "has no row in force"
+    for name, questions in ALL_ASKED.items():
+        given = {row.text("question") for row in regimen.table(name).rows}
+        yield from ((name, f"no row in force asks {question!r}") for question in sorted(questions - given))
     if all(row.text("question") != gaps.RULE_FAILED for row in regimen.table("record").rows):
         yield "record", f"no row in force about {gaps.RULE_FAILED!r}"
     said = [row.text("about") for row in regimen.table("lines").rows]

@@ -10,18 +10,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final, TypeVar, assert_never
 from zoneinfo import ZoneInfo
 
-from cds_service.engine import gaps, monitoring, populations, requirements, step_up, toxicity
+from cds_service.engine import (
+    booking,
+    discharge,
+    gaps,
+    monitoring,
+    populations,
+    requirements,
+    status,
+    step_up,
+    toxicity,
+)
 from cds_service.engine.advice import Advice, Assessment, Finding, Line
-from cds_service.engine.case import Call, Case
+from cds_service.engine.case import Call, Case, Occasion, without_an_order
 from cds_service.engine.course import Course, on_day
 from cds_service.engine.history import DoseKind, GivenDose, kind_of, planned_orders
 from cds_service.engine.words import day_text
 from cds_service.errors import KnowledgeError
 from cds_service.knowledge.regimen import Regimen, Row
-from fhir_mappings.facts import NotRecorded, OrderedDose, TreatmentState, Unknown, When
+from fhir_mappings.facts import VISIT, NotRecorded, OrderedDose, TreatmentState, Unknown, When
 
 INDICATORS: Final = ("critical", "warning", "info")
 NOT_TO_BE_GIVEN: Final = frozenset({"cancelled", "stopped", "entered-in-error", "ended"})
@@ -37,7 +47,7 @@ CASE_TABLES: Final[Mapping[str, Mapping[str, CaseQuestion]]] = {
     "population": populations.QUESTIONS,
 }
 HISTORY: Final = "the history of doses"
-_Asked = TypeVar("_Asked", Call, Case)
+_Asked = TypeVar("_Asked")
 
 
 @dataclass(kw_only=True)
@@ -71,6 +81,9 @@ class Rulebook:
         requirements.refuse_other_names(regimen)
         for name, questions in CASE_TABLES.items():
             _refuse_unanswerable(regimen, name, questions)
+        _refuse_unanswerable(regimen, "course", status.QUESTIONS)
+        _refuse_unanswerable(regimen, "discharge", discharge.QUESTIONS)
+        _refuse_unanswerable(regimen, "booking", booking.QUESTIONS)
         _refuse_unanswerable(regimen, "record", gaps.QUESTIONS)
         requirements.refuse_other_rows(regimen)
 
@@ -82,8 +95,9 @@ class Rulebook:
         zone: ZoneInfo,
         selections: frozenset[str] | None = None,
         details_may_be_missing: bool = False,
+        occasion: Occasion = Occasion.ORDERS,
     ) -> Assessment:
-        """The advice for every draft of the call that may get cards.
+        """The advice for every draft of the call that may get cards; on another occasion what it asks about.
 
         `at` is now (aware); day counts are made in `zone`, the clinic's. `selections` are the drafts that cards may be
         about (None: all). A draft of the drug that is not selected is background, like a planned order.
@@ -92,13 +106,7 @@ class Rulebook:
             regimen=self.regimen, state=state, at=at.astimezone(zone), details_may_be_missing=details_may_be_missing
         )
         log = _Log()
-        advice: list[Advice] = []
-        drafts = _drafts(state)
-        for case in _cases(call, drafts, log):
-            if selections is None or case.order.order in selections:
-                advice += _advice_on(case, log)
-        orders = tuple(dict.fromkeys(o.order for o in drafts if selections is None or o.order in selections))
-        advice += _record_advice(call, orders, log)
+        advice = _asked_for(call, selections, occasion, log)
         said = sorted(_stand_in_said(call, advice, log), key=_rank)
         fired = dict.fromkeys((*log.fired, *(row.id for one in said for row in _rows_of(one))))
         return Assessment(
@@ -107,8 +115,35 @@ class Rulebook:
             silent=tuple(row_id for row_id in log.asked if row_id not in fired and row_id not in log.failed),
             as_of=call.today,
             regimen=self.regimen,
-            orders=orders,
+            orders=_assessed(state, selections) if occasion is Occasion.ORDERS else (),
         )
+
+
+def _assessed(state: TreatmentState, selections: frozenset[str] | None) -> tuple[str, ...]:
+    """The drafts of the drug that cards may be about."""
+    return tuple(dict.fromkeys(o.order for o in _drafts(state) if selections is None or o.order in selections))
+
+
+def _asked_for(call: Call, selections: frozenset[str] | None, occasion: Occasion, log: _Log) -> list[Advice]:
+    match occasion:
+        case Occasion.ORDERS:
+            return _on_orders(call, selections, log)
+        case Occasion.STATUS:
+            return _on_patient(call, _status, log)
+        case Occasion.DISCHARGE:
+            return _on_patient(call, _discharge, log)
+        case Occasion.BOOKING:
+            return _on_visits(call, log)
+        case _:
+            assert_never(occasion)
+
+
+def _on_orders(call: Call, selections: frozenset[str] | None, log: _Log) -> list[Advice]:
+    advice: list[Advice] = []
+    for case in _cases(call, _drafts(call.state), log):
+        if selections is None or case.order.order in selections:
+            advice += _advice_on(case, log)
+    return advice + _record_advice(call, _assessed(call.state, selections), log)
 
 
 def _rows_of(advice: Advice) -> tuple[Row, ...]:
@@ -294,7 +329,7 @@ def _course_status(case: Case, log: _Log) -> list[Advice]:
     observed = monitoring.observation_lines(case)
     if not observed:
         return []
-    row = case.regimen.table("course").rows[0]
+    row = next(r for r in case.regimen.table("course").rows if r.text("question") == status.INCOMPLETE)
     log.fired[row.id] = None
     lines = (*observed, *monitoring.ordinary_lines(case))
     finding = case.found(row, because=case.last_dose_because(), lines=lines)
@@ -325,12 +360,99 @@ def _to_advice(case: Case, finding: Finding) -> Advice:
     )
 
 
+# --- the other occasions -----------------------------------------------------------------------------------------
+
+
+def _on_patient(call: Call, say: Callable[[Call, _Log], list[Advice]], log: _Log) -> list[Advice]:
+    """Of a patient without the drug only what could hide it is said: orders and given doses that were not read."""
+    if not call.has_the_drug:
+        return _record_advice(call, (), log, needs=gaps.SHOWS_THE_DRUG)
+    try:
+        advice = say(call, log)
+    except Exception:  # what the rules share raised: nothing about this patient could be assessed
+        log.failed[HISTORY] = None
+        advice = []
+    return advice + _record_advice(call, (), log, at_orders=False)
+
+
+def _first(
+    asked: _Asked, table: str, questions: Mapping[str, Callable[[_Asked, Row], Finding | None]], call: Call, log: _Log
+) -> Finding | None:
+    """The first row of the table that holds."""
+    rows = call.regimen.table(table).rows
+    return next((f for row in rows if (f := log.ask(questions[row.text("question")], asked, row)) is not None), None)
+
+
+def _status(call: Call, log: _Log) -> list[Advice]:
+    """patient-view: one card about the course, and what stands against its next dose in it."""
+    case = without_an_order(call)
+    stops, confirmations = _stops_and_confirmations(case, log)
+    found = confirmations + _collect(case, "hold", log)
+    holds = tuple(finding for finding in found if finding.row.text("indicator") == INDICATORS[0])
+    checks = tuple(finding for finding in found if finding not in holds) + _without_order(case, log)
+    standing = status.Standing(case=case, stops=tuple(stops), holds=holds, checks=checks)
+    told = _first(standing, "course", status.QUESTIONS, call, log)
+    return [] if told is None else [_to_advice(case, told)]
+
+
+def _without_order(case: Case, log: _Log) -> tuple[Finding, ...]:
+    """What the record alone asks to clarify."""
+    rows = [row for row in case.regimen.table("dose").rows if row.flag("without_order")]
+    asked = (log.ask(step_up.QUESTIONS[row.text("question")], case, row) for row in rows)
+    return tuple(finding for finding in asked if finding is not None)
+
+
+def _discharge(call: Call, log: _Log) -> list[Advice]:
+    """encounter-discharge: toxicity that is not over, then the observation of the last dose."""
+    case = without_an_order(call)
+    stops, confirmations = _stops_and_confirmations(case, log)
+    holds = toxicity.holding(case, confirmations + _collect(case, "hold", log), ())
+    found = [f for f in (*stops, *holds) if discharge.is_unresolved(call, f)]
+    found += [f for f in _without_order(case, log) if f.row.text("question") == step_up.NEUROLOGICAL_SIGN]
+    line = case.line("discharge with a toxicity that is not over")
+    advice = [_to_advice(case, replace(f, lines=(*f.lines, line), expected=())) for f in found]
+    dose = discharge.observed(call)
+    told = None if dose is None else _first(dose, "discharge", discharge.QUESTIONS, call, log)
+    return advice if dose is None or told is None else [*advice, _to_advice(dose.case, told)]
+
+
+def _on_visits(call: Call, log: _Log) -> list[Advice]:
+    """appointment-book: each proposed infusion in the order of its day, against the doses given and those before it."""
+    if not call.state.visits and not any(unknown.what == VISIT for unknown in call.state.unknowns):
+        return []
+    advice: list[Advice] = []
+    try:
+        waiting = [(booking.as_order(visit, n), visit.day, False) for n, visit in enumerate(call.state.visits)]
+        waiting.sort(key=lambda item: (item[1].latest, item[1].earliest, item[0].entry))
+        for case in map(booking.at_the_due_amount, _in_turn(call, waiting)):
+            told = None if case.position is None else _first(case, "booking", booking.QUESTIONS, call, log)
+            advice += [] if told is None else [_to_advice(case, told)]
+    except Exception:  # the history itself raised: nothing about these visits could be assessed
+        log.failed[HISTORY] = None
+    orders = tuple(dict.fromkeys(visit.reference for visit in call.state.visits))
+    return advice + _record_advice(call, orders, log, at_orders=False)
+
+
 # --- gaps, and the order of cards ------------------------------------------------------------------------------
 
 
-def _record_advice(call: Call, orders: tuple[str, ...], log: _Log) -> list[Advice]:
-    """All gaps of the call as one advice of the worst indicator; the leading row's summary, every row's line."""
-    rows = call.regimen.table("record").rows
+def _record_advice(
+    call: Call,
+    orders: tuple[str, ...],
+    log: _Log,
+    *,
+    needs: frozenset[str] | None = None,
+    at_orders: bool = True,
+) -> list[Advice]:
+    """All gaps of the call as one advice of the worst indicator; the leading row's summary, every row's line.
+
+    `needs`: only gaps in these. `at_orders`: whether it is orders that are judged.
+    """
+    rows = [
+        row
+        for row in call.regimen.table("record").rows
+        if gaps.is_asked(row, at_orders=at_orders) and (needs is None or gaps.need_of(row) in needs)
+    ]
     found = [f for row in rows if (f := log.ask(gaps.QUESTIONS[row.text("question")], call, row)) is not None]
     failed = gaps.rule_failed(call, tuple(log.failed))
     if failed is not None:

@@ -60,7 +60,8 @@ def ordered_twice(case: Case, row: Row) -> Finding | None:
     return _wait(case, case.found(row, because=_ordered(case) + because, what=what))
 
 
-def _is_early(case: Case) -> bool:
+def is_early(case: Case) -> bool:
+    """Less than the interval, with its tolerance, since the last exposure?"""
     days = case.days_since_exposure
     if days is None or (case.call.details_may_be_missing and case.day_missing):
         return False
@@ -80,17 +81,17 @@ def _early(case: Case, row: Row) -> Finding:
 
 def early_in_step_up(case: Case, row: Row) -> Finding | None:
     """Step 4: less than a week (one day tolerated) since the last exposure while stepping up?"""
-    return _early(case, row) if _is_early(case) and not _in_treatment(case) else None
+    return _early(case, row) if is_early(case) and not _in_treatment(case) else None
 
 
 def early_for_a_restart(case: Case, row: Row) -> Finding | None:
     """Step 4: too early in two-weekly treatment, and then a restart is due?"""
-    return _early(case, row) if _is_early(case) and _in_treatment(case) and _restarts(case) else None
+    return _early(case, row) if is_early(case) and _in_treatment(case) and _restarts(case) else None
 
 
 def early_in_treatment(case: Case, row: Row) -> Finding | None:
     """Step 4: less than the interval since the last exposure during two-weekly treatment?"""
-    return _early(case, row) if _is_early(case) and _in_treatment(case) and not _restarts(case) else None
+    return _early(case, row) if is_early(case) and _in_treatment(case) and not _restarts(case) else None
 
 
 def _in_treatment(case: Case) -> bool:
@@ -307,6 +308,7 @@ def step_already_done(case: Case, row: Row) -> Finding | None:
     return case.found(row, because=_ordered(case) + case.last_dose_because())
 
 
+NEUROLOGICAL_SIGN: Final = "a new neurological sign without cause"
 QUESTIONS: Final[Mapping[str, Question]] = {
     "ordered above the largest dose": above_largest,
     "a dose was given on that day": given_that_day,
@@ -328,7 +330,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
     "step-up not on record": step_not_on_record,
     "several orders without a day": several_undated,
     "a resolved toxicity without a grade": resolved_ungraded,
-    "a new neurological sign without cause": new_neurological_sign,
+    NEUROLOGICAL_SIGN: new_neurological_sign,
     "later than due and no delay rule": delay_without_rule,
     "neither regimen dose": other_amount,
     "step dose ordered while the treatment dose is due": step_already_done,

@@ -591,6 +591,7 @@ STOP_QUESTIONS: Final[Mapping[str, Question]] = {
     "transaminase and bilirubin together": transaminase_and_bilirubin,
 }
 ASKED_BY_DAY_SEVEN: Final = "improvement in time not documented"
+VITAL_SIGNS: Final = "vital signs suggest it"
 UNCONFIRMED: Final = "a stop rests on an unconfirmed record"
 HOLD_QUESTIONS: Final[Mapping[str, Question]] = {
     UNCONFIRMED: no_question_of_its_own,
@@ -599,7 +600,7 @@ HOLD_QUESTIONS: Final[Mapping[str, Question]] = {
     "left open before the last dose": left_open,
     ASKED_BY_DAY_SEVEN: improvement_not_documented,
     "improvement in time not documented but treated since": improvement_not_documented_but_treated,
-    "vital signs suggest it": vital_signs_suggest,
+    VITAL_SIGNS: vital_signs_suggest,
     "newest laboratory grade": newest_laboratory_grade,
     "recorded as active": recorded_as_active,
     "recorded as active and caused by the drug": recorded_as_caused,

@@ -169,6 +169,7 @@ UNITS: Final[Mapping[str, str]] = {
     "after_months": r"\b(\d+) months?\b",
     "years": r"\b(\d+) years?\b",
     "minutes": r"\b(\d+) minutes?\b",
+    "home_hours": r"(?<!–)\b(\d+) h\b",
     "steroid_mg": MG,
     "litres": r"\b(\d+(?:\.\d+)?) L\b",
     "above_uln": ULN,

@@ -86,7 +86,7 @@ def fhir_text(regimen: Regimen) -> str:
     from cds_service.engine.rulebook import Rulebook
     from cds_service.fhir_client import FhirClient
 
-    review = services.OrderReview(
+    review = services.DrugReview(
         rulebook=Rulebook(regimen), fhir=FhirClient(budget_ms=1), zone=ZoneInfo("UTC"), clock=services.clock(None)
     )  # never called: only its entries are asked for
     entries = tuple(offer.entry for offer in services.offers(review))

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from cds_service import cards, wire
 from cds_service.engine.advice import Advice, Assessment
+from cds_service.engine.case import Occasion
 from cds_service.engine.rulebook import Rulebook
 from cds_service.knowledge.loader import load
 from cds_service.knowledge.regimen import Sources
@@ -48,6 +49,7 @@ from fhir_mappings.facts import (
     Person,
     PregnancyFinding,
     PregnancyRecord,
+    ProposedVisit,
     Reading,
     Route,
     Scale,
@@ -334,6 +336,7 @@ FIELDS: Final[Mapping[type, str]] = {
     CancerRecord: "cancer",
     DrugAllergy: "allergies",
     Unknown: "unknowns",
+    ProposedVisit: "visits",
 }
 USUAL: Final[Mapping[str, tuple[Any, ...]]] = {
     "labs": NORMAL_LABS,
@@ -433,6 +436,7 @@ def ask(
     sources: Sources = Sources.SEED_AND_LABEL,
     selected: Sequence[int] | None = None,
     incomplete: bool = False,
+    occasion: Occasion = Occasion.ORDERS,
     book: Rulebook | None = None,
     **instead: tuple[Any, ...],
 ) -> Answer:
@@ -443,6 +447,7 @@ def ask(
         zone=zone,
         selections=None if selected is None else frozenset(f"MedicationRequest/d{entry}" for entry in selected),
         details_may_be_missing=incomplete,
+        occasion=occasion,
     )
     rendered = cards.render(assessment, hook_instance=HOOK_INSTANCE)
     fingerprints.note((rendered_text(rendered), assessment.fired, assessment.silent))

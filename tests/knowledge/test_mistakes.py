@@ -298,7 +298,7 @@ def test_a_number_written_out_that_agrees_is_accepted() -> None:
             "COURSE-STATUS",
             "question: the order",
             "question: an order",
-            "question 'an order is not complete'; 'course' asking",
+            "nobody can answer 'an order is not complete'",
         ),
         ("CRS-STOP-G4", "question: grade ever", "question: grade", "nobody can answer 'grade'"),
         (
@@ -433,10 +433,19 @@ def test_one_line_about_one_thing() -> None:
     assert said.endswith(" lines: two lines about 'infusion'")
 
 
-def test_the_only_row_of_the_course_is_in_force_under_both_sources() -> None:
-    text = changed("source: seed+label", "source: label", "COURSE-STATUS")
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ("COURSE-STATUS", " course: no row in force asks 'the order is not complete'"),
+        ("COURSE-NEXT", " course: no row in force asks 'the schedule goes on'"),
+        ("DISCHARGE-NOT-YET", " discharge: no row in force asks 'the observation is not complete'"),
+        ("BOOK-EARLY", " booking: no row in force asks 'too early'"),
+    ],
+)
+def test_a_row_without_which_a_hook_would_be_silent_is_in_force_under_both_sources(row: str, complaint: str) -> None:
+    text = changed("source: seed+label", "source: label", row)
     assert starts(text)
-    assert refused(text, Sources.SEED).endswith(" course: has no row in force")
+    assert refused(text, Sources.SEED).endswith(complaint)
 
 
 def test_the_first_dose_stands_first_in_the_schedule() -> None:
@@ -449,7 +458,7 @@ def test_the_first_dose_stands_first_in_the_schedule() -> None:
 def test_a_table_that_nobody_asks_and_one_that_is_missing() -> None:
     other = changed("\n  course:\n", "\n  curse:\n")
     assert refused(other).endswith(" tables: nobody asks for 'curse'")
-    gone = TEXT[: TEXT.index("\n  course:\n")] + TEXT[TEXT.index("\n  lines:\n") :]
+    gone = TEXT[: TEXT.index("\n  course:\n")] + TEXT[TEXT.index("\n  discharge:\n") :]
     assert refused(gone) == f"k.yaml:{line_of(gone, 'schedule:')} tables: 'course' is missing"
 
 
@@ -495,6 +504,8 @@ MAY_BE_MISSING: Final = {
     ("dose", "goes_on"),
     ("dose", "without_dose"),
     ("dose", "without_monitoring"),
+    ("dose", "without_order"),
+    ("record", "at"),
     ("stop", "grade_to"),
     ("hold", "grade_to"),
     ("hold", "stale"),

@@ -47,6 +47,8 @@ SLOTS: Final[Mapping[str, str]] = {
     "until": "2026-03-20",
     "overall": "12th dose overall",
     "amount": "8 mg",
+    "given": "1 mg on 2026-01-13",
+    "earliest": "2026-01-19",
 }
 
 

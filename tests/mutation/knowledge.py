@@ -99,6 +99,7 @@ def _assessed(situation: Situation, rulebook: Rulebook) -> Assessment:
         zone=situation.zone,
         selections=situation.selections,
         details_may_be_missing=situation.details_may_be_missing,
+        occasion=situation.occasion,
     )
 
 

@@ -14,7 +14,7 @@ from cds_service.engine.rulebook import Rulebook
 from cds_service.fhir_client import FhirClient
 from cds_service.knowledge import loader
 from cds_service.knowledge.regimen import Sources
-from cds_service.services import OrderReview
+from cds_service.services import Answer, DrugReview, offers
 from tests.vignettes.build import Case, load_vignettes
 from tests.vignettes.compare import Card, kind
 
@@ -41,11 +41,15 @@ def reply(case: Case, body: Mapping[str, Any], *, now: datetime | None = None, z
     at = case.now if now is None else now
     call = wire.read_request(json.dumps(body).encode(), case.hook)
     with FhirClient(budget_ms=BUDGET_MS) as fhir:
-        review = OrderReview(
+        review = DrugReview(
             rulebook=_rulebook(case.sources), fhir=fhir, zone=ZoneInfo(zone or case.timezone), clock=lambda: at
         )
-        answer = review.order_select if case.hook == "order-select" else review.order_sign
-        return wire.encode(answer(call).response)
+        return wire.encode(answer_of(review, call).response)
+
+
+def answer_of(review: DrugReview, call: wire.HookRequest) -> Answer:
+    """The answer of the service of this call's hook."""
+    return next(offer.answer(call) for offer in offers(review) if offer.entry.hook == call.hook)
 
 
 def answer(case: Case, body: Mapping[str, Any], *, now: datetime | None = None, zone: str = "") -> list[Card]:

@@ -81,8 +81,13 @@ def lies_a_year_back(name: str) -> bool:
     return any(A_YEAR[0] <= (today - day).days <= A_YEAR[1] for day in days_in(request(name)))
 
 
+def is_counted_by_the_hour(name: str) -> bool:
+    """A discharge: of 22 hours over the night in which clocks change 21 or 23 are told by the clock."""
+    return CASES[name].hook == "encounter-discharge"
+
+
 def can_be_shifted(name: str) -> bool:
-    return name not in DEPENDS_ON_THE_CALENDAR and not lies_a_year_back(name)
+    return not is_counted_by_the_hour(name) and name not in DEPENDS_ON_THE_CALENDAR and not lies_a_year_back(name)
 
 
 def cards_later(case: Case, days: int) -> tuple[date, list[Card]]:

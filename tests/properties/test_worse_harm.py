@@ -49,6 +49,7 @@ def worst(name: str, asked: Situation) -> int:
         zone=asked.zone,
         selections=asked.selections,
         details_may_be_missing=asked.details_may_be_missing,
+        occasion=asked.occasion,
     )
     return max((RANK[advice.indicator] for advice in assessment.advice), default=-1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from cds_service.engine.rulebook import Rulebook
 from cds_service.fhir_client import FhirClient
 from cds_service.knowledge.loader import load
 from cds_service.knowledge.regimen import Hit, Row, Sources
-from cds_service.services import OrderReview
+from cds_service.services import DrugReview, offers
 from tests.vignettes.build import Case, load_vignettes
 
 APPLIED: Final = frozenset(
@@ -75,11 +76,11 @@ def assessment_of(case: Case) -> Assessment | None:
     """What the rulebook says to a vignette. None where the service need not ask it: no draft is of the drug."""
     recorder = _recorder(case.sources)
     recorder.kept = None
-    review = OrderReview(
+    review = DrugReview(
         rulebook=recorder, fhir=FhirClient(budget_ms=1000), zone=case.clock.zone, clock=lambda: case.now
     )
-    answer = {"order-sign": review.order_sign, "order-select": review.order_select}[case.hook]
-    answer(wire.HookRequest.model_validate(case.request()))
+    call = wire.read_request(json.dumps(case.request()).encode(), case.hook)
+    next(offer for offer in offers(review) if offer.entry.hook == case.hook).answer(call)
     return recorder.kept
 
 

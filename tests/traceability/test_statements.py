@@ -65,8 +65,8 @@ def complaints(regimen: Regimen | None = None, touched: tuple[Touched, ...] | No
 
 
 def test_a_statement_that_loses_its_only_row_is_found() -> None:
-    found = complaints(changed("OBS-1", cite=Cite(statements=("S11",), label="Table 1")))
-    assert "S15: needs a row that cites it, or not_implemented, or elsewhere; one of them" in found
+    found = complaints(changed("RENAL-SEVERE", cite=Cite(statements=("S42",), label="renal impairment")))
+    assert "S40: needs a row that cites it, or not_implemented, or elsewhere; one of them" in found
 
 
 def test_a_row_that_names_no_source_is_found() -> None:

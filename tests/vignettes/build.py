@@ -45,8 +45,9 @@ KINDS: Final = {
     "adverseEvents": "AdverseEvent",
     "allergies": "AllergyIntolerance",
 }
-READING_KEYS: Final = frozenset({*PREFETCH_KEYS, "encounter", "draftOrders"})
-"""What can fail: the prefetch, an Encounter that nobody asked for, the draft orders of the call."""
+OF_THE_CALL: Final = frozenset({"draftOrders", "appointments"})
+READING_KEYS: Final = frozenset({*PREFETCH_KEYS, "encounter", *OF_THE_CALL})
+"""What can fail: the prefetch, an Encounter that nobody asked for, the draft orders or appointments of the call."""
 FILE_KEYS: Final = frozenset({"id", "question", "source", "note", "today", "sources", "given", "when", "then", "cases"})
 CASE_KEYS: Final = FILE_KEYS - {"id", "question", "source", "cases"} | {"case", "says", "open"}
 GIVEN_KEYS: Final = frozenset(
@@ -64,7 +65,9 @@ GIVEN_KEYS: Final = frozenset(
         "reading",
     }
 )
-WHEN_KEYS: Final = frozenset({"hook", "orders", "with", "select"})
+WHEN_KEYS: Final = frozenset({"hook", "orders", "with", "select", "visits"})
+VISIT_KEYS: Final = frozenset({"what", "day", "to", "for", "status", "patient"})
+ORDER_HOOKS: Final = frozenset({"order-sign", "order-select"})
 CARD_KEYS: Final = frozenset({"card", "summary", "says", "never says", "rows", "cites", "expected", "suggestions"})
 DOSE_KEYS: Final = frozenset({"amount", "day", "status", "identifier", "request", "time", "id", "patient"})
 COMPANION_KEYS: Final = frozenset({"what", "amount", "day", "route", "hours", "on record"})
@@ -176,21 +179,28 @@ class Case:
 
     def drafts(self) -> list[Resource]:
         """The drafts of the call, the drug's first, then its companions."""
-        return draft_orders(self)
+        return draft_orders(self) if self.hook in ORDER_HOOKS else []
 
-    def request(self, *, prefetch: bool = True, fhir_server: str = "") -> dict[str, Any]:
-        """The body of the hook's call, with all prefetch keys or with none."""
-        entries: list[dict[str, Any]] = [{"resource": draft} for draft in self.drafts()]
-        if "draftOrders" in self.given.get("reading", {}):
-            entries.append(broken_entry(len(entries)))
-        context: dict[str, Any] = {
-            "userId": "Practitioner/prescriber",
-            "patientId": self.patient_id,
-            "draftOrders": {"resourceType": "Bundle", "type": "collection", "entry": entries},
-        }
+    def visits(self) -> list[Resource]:
+        """The appointments that the call proposes."""
+        return proposed_visits(self)
+
+    def context(self) -> dict[str, Any]:
+        """What the hook says beside user and patient."""
+        reading = self.given.get("reading", {})
+        if self.hook == "appointment-book":
+            return {"appointments": collection(self.visits(), is_broken="appointments" in reading)}
+        if self.hook not in ORDER_HOOKS:
+            return {"encounterId": f"{self.patient_id}-stay"}
+        context: dict[str, Any] = {"draftOrders": collection(self.drafts(), is_broken="draftOrders" in reading)}
         if self.hook == "order-select":
             drafts = [f"MedicationRequest/{self.patient_id}-draft-{place}" for place in self.when.get("select", ["1"])]
             context["selections"] = drafts
+        return context
+
+    def request(self, *, prefetch: bool = True, fhir_server: str = "") -> dict[str, Any]:
+        """The body of the hook's call, with all prefetch keys or with none."""
+        context = {"userId": "Practitioner/prescriber", "patientId": self.patient_id, **self.context()}
         body: dict[str, Any] = {
             "hook": self.hook,
             "hookInstance": str(uuid.uuid5(NAMESPACE, self.id)),
@@ -295,16 +305,19 @@ def read_suggestions(where: str, said: Sequence[str] | str) -> tuple[str, ...]:
     return tuple(said)
 
 
+PROPOSED: Final = {"order": "MedicationRequest/{}-draft", "visit": "Appointment/{}-visit"}
+
+
 def read_expected(where: str, patient: str, today: date, said: str) -> Expected:
-    """ "order 2: 10 mg C1D8 due on day 7"; the part before the colon and the due day may be missing."""
-    match = re.fullmatch(r"(?:order (\d+): )?([\d.]+ mg)(?: (C\d+D\d+))?(?: due on day (-?\d+))?", said)
+    """ "order 2: 10 mg C1D8 due on day 7", or "visit 2: …"; what is before the colon and the due day may be missing."""
+    match = re.fullmatch(r"(?:(order|visit) (\d+): )?([\d.]+ mg)(?: (C\d+D\d+))?(?: due on day (-?\d+))?", said)
     if match is None:
         raise VignetteError(f"{where}: expected {said!r}; write for example 'order 2: 10 mg C1D8 due on day 7'")
     return Expected(
-        order=f"MedicationRequest/{patient}-draft-{match[1]}" if match[1] else "",
-        dose=match[2],
-        position=match[3] or "",
-        due=(today + timedelta(days=int(match[4]))).isoformat() if match[4] else "",
+        order=f"{PROPOSED[match[1]].format(patient)}-{match[2]}" if match[1] else "",
+        dose=match[3],
+        position=match[4] or "",
+        due=(today + timedelta(days=int(match[5]))).isoformat() if match[5] else "",
     )
 
 
@@ -321,6 +334,23 @@ def draft_orders(case: Case) -> list[Resource]:
     for place, whole in enumerate(companions(case, on_record=False)):
         drafts.append(shapes.companion(clock, patient, f"{patient}-with-{place + 1}", whole))
     return drafts
+
+
+def collection(resources: Sequence[Resource], *, is_broken: bool) -> Resource:
+    """A Bundle of the context; broken, it has one entry more, without a resource."""
+    entries: list[dict[str, Any]] = [{"resource": resource} for resource in resources]
+    if is_broken:
+        entries.append(broken_entry(len(entries)))
+    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
+
+
+def proposed_visits(case: Case) -> list[Resource]:
+    visits = []
+    for place, said in enumerate(case.when.get("visits", [])):
+        whole = read_line(said, "what")
+        known(whole, VISIT_KEYS, f"{case.id} visits")
+        visits.append(shapes.appointment(case.clock, case.patient_id, f"{case.patient_id}-visit-{place + 1}", whole))
+    return visits
 
 
 def companions(case: Case, *, on_record: bool) -> list[dict[str, Any]]:
@@ -350,8 +380,8 @@ def prefetched(case: Case) -> dict[str, Any]:
     reading = case.given.get("reading", {})
     known(reading, READING_KEYS, f"{case.id} reading")
     if any(reading.get(key, "broken") != "broken" for key in READING_KEYS.difference(PREFETCH_KEYS)):
-        raise VignetteError(f"{case.id} reading: encounter and draftOrders can only be broken")
-    reading = {key: how for key, how in reading.items() if key != "draftOrders"}
+        raise VignetteError(f"{case.id} reading: encounter, draftOrders and appointments can only be broken")
+    reading = {key: how for key, how in reading.items() if key not in OF_THE_CALL}
     if "observations" in reading:
         reading = {"clinicalObservations": reading["observations"], **reading}
     prefetch: dict[str, Any] = {"patient": resources[0]}

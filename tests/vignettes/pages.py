@@ -41,6 +41,9 @@ def _rest(card: Card) -> Iterator[str]:
     yield f"    orders {' '.join(advice.get('orders', ['none']))}; as of {advice['asOf']}"
     for due in advice.get("expected", ()):
         yield "    expected " + ", ".join(f"{name} {value}" for name, value in due.items())
+    for offer in card.get("suggestions", ()):
+        acts = "; ".join(f"{act['type']} {act['description']}" for act in offer["actions"])
+        yield f"    offers{' (recommended)' if offer.get('isRecommended') else ''} {offer['label']}: {acts}"
     for one in advice.get("evidence", ()):
         yield f"    evidence {one['reference']}: {one['shows']}"
 

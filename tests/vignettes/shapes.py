@@ -203,6 +203,26 @@ def companion(clock: Clock, patient: str, identity: str, said: dict[str, Any]) -
 # --- what was given -----------------------------------------------------------------------------------------------
 
 
+def appointment(clock: Clock, patient: str, identity: str, said: dict[str, Any]) -> Resource:
+    """A proposed appointment of an hour at 10:00, or for some time from one day to another."""
+    day = said.get("day", "0")
+    made: Resource = {
+        "resourceType": "Appointment",
+        "id": identity,
+        "status": said.get("status", "proposed"),
+        "description": said["what"],
+        "participant": [{"actor": subject(said.get("patient", patient)), "status": "needs-action"}],
+    }
+    if "for" in said:
+        made["basedOn"] = [{"reference": f"MedicationRequest/{patient}-{said['for']}"}]
+    if "to" in said:
+        made["requestedPeriod"] = [{"start": clock.moment(day), "end": clock.moment(said["to"])}]
+    elif day != "none":
+        start = datetime.fromisoformat(clock.moment(day if " " in day else f"{day} 10:00"))
+        made |= {"start": start.isoformat(), "end": (start + timedelta(hours=1)).isoformat()}
+    return made
+
+
 def administration(clock: Clock, patient: str, identity: str, said: dict[str, Any]) -> Resource:
     """A row of the administration record for the drug."""
     made: Resource = {

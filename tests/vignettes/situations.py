@@ -11,7 +11,7 @@ from cds_service.engine.rulebook import Rulebook
 from cds_service.fhir_client import FhirClient
 from cds_service.knowledge import loader
 from cds_service.knowledge.regimen import Sources
-from cds_service.services import OrderReview
+from cds_service.services import OCCASIONS, DrugReview
 from cds_service.situations import Situation
 from fhir_mappings import treatment_state
 from tests.vignettes.build import Case, load_vignettes
@@ -31,7 +31,7 @@ def situation_of(case: Case) -> Situation:
     zone, is_select = case.clock.zone, case.hook == "order-select"
     with FhirClient(budget_ms=BUDGET_MS) as fhir:
         rulebook = _rulebook(Sources(case.sources))
-        review = OrderReview(rulebook=rulebook, fhir=fhir, zone=zone, clock=lambda: case.now)
+        review = DrugReview(rulebook=rulebook, fhir=fhir, zone=zone, clock=lambda: case.now)
         chart = review.chart(call, details_may_be_missing=is_select)
     return Situation(
         words=f"{case.id}: {case.question} {case.says}".strip(),
@@ -40,6 +40,7 @@ def situation_of(case: Case) -> Situation:
         zone=zone,
         selections=chart.selections,
         details_may_be_missing=is_select,
+        occasion=OCCASIONS[case.hook],
     )
 
 

@@ -29,7 +29,7 @@ def loaded(folder: Path, text: str) -> Case:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_the_resources_of_a_vignette_are_valid_fhir_r4(case: Case) -> None:
-    for resource in [*case.resources(), *case.drafts()]:
+    for resource in [*case.resources(), *case.drafts(), *case.visits()]:
         get_fhir_model_class(resource["resourceType"]).model_validate(resource)
 
 
