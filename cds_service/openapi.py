@@ -7,7 +7,7 @@ strictly as it is written; FHIR resources in either are objects, their own speci
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -21,6 +21,7 @@ VERSION: Final = "0.1.0"
 JSON: Final = "application/json"
 FHIR_JSON: Final = "application/fhir+json"
 MARKDOWN: Final = "text/markdown"
+PLAIN: Final = "text/plain"
 EXAMPLES: Final = Path(__file__).resolve().parent.parent / "examples"
 """Beside the source; an installed package goes without."""
 
@@ -34,6 +35,16 @@ BUNDLE: Final[Schema] = {
     "properties": {"resourceType": {"const": "Bundle"}, "type": {"const": "collection"}, "entry": {"type": "array"}},
     "required": ["resourceType", "type", "entry"],
 }
+FEEDBACK: Final[Schema] = {
+    "type": "object",
+    "properties": {
+        "feedback": {
+            "type": "array",
+            "description": "What became of cards, as CDS Hooks has it. Unreadable entries are kept, and said.",
+        }
+    },
+    "required": ["feedback"],
+}
 HEALTH: Final[Schema] = {"type": "object", "properties": {"status": {"const": "ok"}}, "required": ["status"]}
 
 REFUSALS: Final[Mapping[int, str]] = {
@@ -44,6 +55,7 @@ REFUSALS: Final[Mapping[int, str]] = {
     413: "The body is larger than this service takes.",
     415: "The body is not sent as application/json, or with a content encoding.",
     500: "The service failed; the call was not assessed.",
+    503: "The store is not available; nothing was stored. Send it again.",
 }
 """Each with an OperationOutcome without patient data (C43)."""
 
@@ -52,7 +64,10 @@ ALWAYS: Final[Mapping[str, Any]] = {
     "X-Content-Type-Options": {"required": True, "schema": {"const": "nosniff"}},
     "Access-Control-Allow-Origin": {"description": "For browsers that may read the answer.", "schema": TEXT},
 }
-ALLOW: Final[Mapping[str, Any]] = {"Allow": {"required": True, "schema": TEXT}}
+REFUSING: Final[Mapping[int, Mapping[str, Any]]] = {
+    405: {"Allow": {"required": True, "schema": TEXT}},
+    503: {"Retry-After": {"required": True, "schema": TEXT}},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,16 +82,17 @@ class Endpoint:
     does: str
     gives: Mapping[str, Body]
     method: Literal["get", "post"] = "get"
-    takes: type[BaseModel] | None = None
+    takes: Body | None = None
     hook: str = ""
     refuses: tuple[int, ...] = (405, 500)
 
 
 CALL_REFUSALS: Final = (400, 404, 405, 412, 413, 415, 500)
+FEEDBACK_REFUSALS: Final = (400, 404, 405, 413, 415, 500, 503)
 
 
-def endpoints(services: Iterable[wire.Service]) -> tuple[Endpoint, ...]:
-    """Every address of the service. Those of a call are one for each entry of the discovery."""
+def endpoints(services: Sequence[wire.Service]) -> tuple[Endpoint, ...]:
+    """Every address of the service. Those of calls and feedback are one for each entry of the discovery."""
     calls = (
         Endpoint(
             path=f"/cds-services/{service.id}",
@@ -90,10 +106,26 @@ def endpoints(services: Iterable[wire.Service]) -> tuple[Endpoint, ...]:
         )
         for service in services
     )
+    told = (
+        Endpoint(
+            path=f"/cds-services/{service.id}/feedback",
+            name=f"{service.id}-feedback",
+            does="What became of cards; repeats count once.",
+            method="post",
+            takes=FEEDBACK,
+            gives={JSON: wire.FeedbackResponse},
+            refuses=FEEDBACK_REFUSALS,
+        )
+        for service in services
+    )
     knowledge = "The rules in force, to be read, as plain JSON, or as FHIR R4 resources."
     return (
         Endpoint(path="/cds-services", name="discovery", does="The services on offer.", gives={JSON: wire.Discovery}),
         *calls,
+        *told,
+        Endpoint(
+            path="/metrics", name="metrics", does="Counts for Prometheus, none of a patient.", gives={PLAIN: TEXT}
+        ),
         Endpoint(
             path="/knowledge", name="knowledge", does=knowledge, gives={MARKDOWN: TEXT, JSON: OBJECT, FHIR_JSON: BUNDLE}
         ),
@@ -103,7 +135,7 @@ def endpoints(services: Iterable[wire.Service]) -> tuple[Endpoint, ...]:
     )
 
 
-def document(services: Iterable[wire.Service], *, examples: Path = EXAMPLES) -> dict[str, Any]:
+def document(services: Sequence[wire.Service], *, examples: Path = EXAMPLES) -> dict[str, Any]:
     """The OpenAPI document of these services, with the requests in the folder `examples` where there is one."""
     described = endpoints(services)
     references, schemas = _schemas(described)
@@ -137,7 +169,7 @@ def _schemas(described: Iterable[Endpoint]) -> tuple[Mapping[_Key, Schema], dict
     """A reference for each model that is taken or given, and the definitions that they refer to."""
     used: dict[_Key, None] = {(wire.OperationOutcome, "serialization"): None}
     for endpoint in described:
-        if endpoint.takes is not None:
+        if isinstance(endpoint.takes, type):
             used[endpoint.takes, "validation"] = None
         used |= {(body, "serialization"): None for body in endpoint.gives.values() if isinstance(body, type)}
     made_references, made = models_json_schema(list(used), ref_template="#/components/schemas/{model}")
@@ -205,7 +237,7 @@ def _operation(
 ) -> dict[str, Any]:
     operation: dict[str, Any] = {"operationId": endpoint.name, "summary": endpoint.does}
     if endpoint.takes is not None:
-        schema = references[endpoint.takes, "validation"]
+        schema = references[endpoint.takes, "validation"] if isinstance(endpoint.takes, type) else endpoint.takes
         if endpoint.hook:
             schema = {"allOf": [schema, {"properties": {"hook": {"const": endpoint.hook}}}]}
         taken = {"schema": schema, "examples": examples.get(endpoint.hook, {})}
@@ -221,7 +253,7 @@ def _given(body: Body, references: Mapping[_Key, Schema]) -> Schema:
 
 
 def _refusal(status: int, references: Mapping[_Key, Schema]) -> dict[str, Any]:
-    headers = {**ALWAYS, **(ALLOW if status == 405 else {})}
+    headers = {**ALWAYS, **REFUSING.get(status, {})}
     content = {JSON: {"schema": references[wire.OperationOutcome, "serialization"]}}
     return {"description": REFUSALS[status], "headers": headers, "content": content}
 
