@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,15 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 READY = re.compile(r"^CDS service ready: (http://127\.0\.0\.1:\d+)/cds-services$")
 
 
-@pytest.fixture(autouse=True)
-def _database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder of the checkout, where each of them starts, stays as it was."""
-    monkeypatch.setenv("DATABASE_OF_THE_TEST", f"sqlite:///{tmp_path}/cds.sqlite3")
-
-
 def environment(**settings: str) -> dict[str, str]:
+    """What a started service inherits: none of our settings but these, and a database that goes with the machine."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("CDS_")}
-    return inherited | {"CDS_DATABASE_URL": os.environ["DATABASE_OF_THE_TEST"]} | settings
+    return inherited | {"CDS_DATABASE_URL": f"sqlite:///{tempfile.mkdtemp()}/cds.sqlite3"} | settings
 
 
 @contextmanager
@@ -53,7 +49,7 @@ def serving(**settings: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
 
 def test_once_it_listens_it_says_where_in_one_line_and_answers_there() -> None:
     with serving(CDS_NOW="2026-01-20T09:00:00Z") as (base, process):
-        assert len(requests.get(f"{base}/cds-services", timeout=5).json()["services"]) == 2
+        assert len(requests.get(f"{base}/cds-services", timeout=5).json()["services"]) == 5
         assert requests.get(f"{base}/health/ready", timeout=5).status_code == 200
         call = json.loads((ROOT / "examples" / "order-sign-late-second-dose.json").read_text(encoding="utf-8"))
         answer = requests.post(f"{base}/cds-services/tarlatamab-order-sign", json=call, timeout=10)

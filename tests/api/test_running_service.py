@@ -20,6 +20,7 @@ from tests.properties.profiles import examples
 ROOT: Final = Path(__file__).resolve().parents[2]
 SCHEMA: Final = json.loads((ROOT / "tests" / "cds_hooks" / "response.schema.json").read_text(encoding="utf-8"))
 RESPONSE: Final = jsonschema.Draft202012Validator(SCHEMA | {"$ref": "#/$defs/response"})
+HOOKS: Final = ("order-sign", "order-select", "patient-view", "encounter-discharge", "appointment-book")
 CONFIG: Final = ROOT / "tests" / "api" / "schemathesis.toml"
 
 
@@ -42,7 +43,7 @@ def validators(document: dict[str, Any]) -> dict[tuple[str, str], jsonschema.Dra
     """What the document says, by hook, of the call ("call") and of the JSON answer of each status ("200")."""
     components = document["components"]
     found = {}
-    for hook in ("order-sign", "order-select"):
+    for hook in HOOKS:
         operation = document["paths"][f"/cds-services/tarlatamab-{hook}"]["post"]
         bodies = {"call": operation["requestBody"]} | {
             status: components["responses"][status] if "$ref" in response else response
