@@ -204,7 +204,7 @@ def may_have_had_the_drug(showing: Chart) -> bool:
     """
     if any(need.reading is not Reading.COMPLETE for need in showing.needs.values()):
         return True
-    if any(unknown.what in CAN_BE_THE_DRUG and not unknown.foreign for unknown in showing.unknowns):
+    if any(unknown.what in CAN_BE_THE_DRUG | {"Procedure"} and not unknown.foreign for unknown in showing.unknowns):
         return True
     return any(_shows_the_drug(resource, showing) for resource in showing.resources)
 
@@ -273,7 +273,8 @@ def offers(review: DrugReview) -> tuple[Offer, ...]:
                 ),
                 prefetch=prefetch,
                 usage_requirements=(
-                    f"{needs} Orders and given doses come first: without tarlatamab in them nothing else is read."
+                    f"{needs} Orders, given doses and procedures come first: without tarlatamab in them nothing else is "
+                    "read."
                 ),
             ),
             answer=review.patient_view,
@@ -289,7 +290,8 @@ def offers(review: DrugReview) -> tuple[Offer, ...]:
                 ),
                 prefetch=prefetch,
                 usage_requirements=(
-                    f"{needs} Orders and given doses come first: without tarlatamab in them nothing else is read. "
+                    f"{needs} Orders, given doses and procedures come first: without tarlatamab in them nothing else is "
+                    "read. "
                     "Given doses need their clock times, or the observation is counted from the end of their day."
                 ),
             ),

@@ -25,7 +25,7 @@ def _unknowns(call: Call) -> tuple[Unknown, ...]:
     return tuple(unknown for unknown in call.state.unknowns if unknown.what == DRAFT or not unknown.foreign)
 
 
-SHOWS_THE_DRUG: Final = frozenset({"medicationRequests", "medicationAdministrations"})
+SHOWS_THE_DRUG: Final = frozenset({"medicationRequests", "medicationAdministrations", "procedures"})
 """Needs without which it is not known whether the patient has to do with the drug."""
 
 
