@@ -23,7 +23,7 @@ from fhir_mappings import treatment_state
 from fhir_mappings.administrations import is_claimed
 from fhir_mappings.appointments import may_be_an_infusion
 from fhir_mappings.chart import Chart, Resource
-from fhir_mappings.elements import reference_of, words
+from fhir_mappings.elements import all_texts, code_of, reference_of, words
 from fhir_mappings.facts import DRAFT, VISIT, Reading, Unknown
 from fhir_mappings.medications import Recognition, recognise
 
@@ -212,7 +212,8 @@ def may_have_had_the_drug(showing: Chart) -> bool:
 def _shows_the_drug(resource: Resource, showing: Chart) -> bool:
     kind = words(resource["resourceType"])
     if kind == "Procedure":
-        return is_claimed(resource)
+        code = resource.get("code")
+        return is_claimed(resource) or not (all_texts(code) or code_of(code))
     return kind in CAN_BE_THE_DRUG and recognise(resource, showing.medications) is not Recognition.OTHER
 
 
@@ -273,8 +274,8 @@ def offers(review: DrugReview) -> tuple[Offer, ...]:
                 ),
                 prefetch=prefetch,
                 usage_requirements=(
-                    f"{needs} Orders, given doses and procedures come first: without tarlatamab in them nothing else is "
-                    "read."
+                    f"{needs} Orders, given doses and procedures come first: without tarlatamab in them nothing else "
+                    "is read."
                 ),
             ),
             answer=review.patient_view,
@@ -290,8 +291,8 @@ def offers(review: DrugReview) -> tuple[Offer, ...]:
                 ),
                 prefetch=prefetch,
                 usage_requirements=(
-                    f"{needs} Orders, given doses and procedures come first: without tarlatamab in them nothing else is "
-                    "read. "
+                    f"{needs} Orders, given doses and procedures come first: without tarlatamab in them nothing else "
+                    "is read. "
                     "Given doses need their clock times, or the observation is counted from the end of their day."
                 ),
             ),

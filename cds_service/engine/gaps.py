@@ -116,8 +116,9 @@ def taken_from_orders(call: Call, row: Row) -> Finding | None:
 
 
 def history_in_doubt(call: Call, row: Row) -> Finding | None:
-    """Are the doses on record too uncertain to tell what is next?"""
-    doubts = call.history.uncertain
+    """Is something to be asked about the doses on record, before what is next can be told for certain?"""
+    history = call.history
+    doubts = (*history.uncertain, *history.later_orders, *history.partial)
     if not doubts:
         return None
     because = tuple(b for doubt in doubts for b in doubt.because())
