@@ -40,8 +40,9 @@ TWO_VERSIONS: Final = "it came in two versions that differ, and neither says whe
 NO_RESOURCE: Final = "an entry is no FHIR resource"
 
 _READ: Final = (*PREFETCH, CLINICAL_OBSERVATIONS)
-SHOWS_THE_DRUG: Final = tuple(t for t in PREFETCH if t.key in ("medicationRequests", "medicationAdministrations"))
-"""Without the drug in these, nobody has ordered or given it as far as the EHR knows."""
+_SHOWING: Final = frozenset({"medicationRequests", "medicationAdministrations", "procedures"})
+SHOWS_THE_DRUG: Final = tuple(template for template in PREFETCH if template.key in _SHOWING)
+"""Without the drug in these, nobody has ordered, given or claimed it as far as the EHR knows."""
 _OBSERVATIONS: Final = "observations"
 _TYPE: Final = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _MEDICATION: Final = re.compile(r"Medication/([A-Za-z0-9._-]{1,128})")
@@ -121,7 +122,7 @@ def _named(draft: Resource, full_url: str, number: int) -> Resource:
 
 
 def gather_of_the_drug(*, patient_id: str, prefetch: Mapping[str, Any], reader: FhirReader | None) -> Chart:
-    """Only what shows whether the patient has to do with the drug: what came with the call, and its two first needs.
+    """Only what shows whether the patient has to do with the drug: what came with the call, and three needs.
 
     Nothing else is asked of the FHIR server. Raises nothing: what could not be had is in `needs`.
     """

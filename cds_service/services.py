@@ -26,7 +26,7 @@ from fhir_mappings import treatment_state
 from fhir_mappings.administrations import is_claimed
 from fhir_mappings.appointments import may_be_an_infusion
 from fhir_mappings.chart import Chart, Resource
-from fhir_mappings.elements import reference_of, words
+from fhir_mappings.elements import all_texts, code_of, reference_of, words
 from fhir_mappings.facts import DRAFT, VISIT, Reading, Unknown
 from fhir_mappings.medications import Recognition, recognise
 
@@ -224,7 +224,7 @@ def may_have_had_the_drug(showing: Chart) -> bool:
     """
     if any(need.reading is not Reading.COMPLETE for need in showing.needs.values()):
         return True
-    if any(unknown.what in CAN_BE_THE_DRUG and not unknown.foreign for unknown in showing.unknowns):
+    if any(unknown.what in CAN_BE_THE_DRUG | {"Procedure"} and not unknown.foreign for unknown in showing.unknowns):
         return True
     return any(_shows_the_drug(resource, showing) for resource in showing.resources)
 
@@ -232,7 +232,8 @@ def may_have_had_the_drug(showing: Chart) -> bool:
 def _shows_the_drug(resource: Resource, showing: Chart) -> bool:
     kind = words(resource["resourceType"])
     if kind == "Procedure":
-        return is_claimed(resource)
+        code = resource.get("code")
+        return is_claimed(resource) or not (all_texts(code) or code_of(code))
     return kind in CAN_BE_THE_DRUG and recognise(resource, showing.medications) is not Recognition.OTHER
 
 
@@ -293,7 +294,8 @@ def offers(review: DrugReview) -> tuple[Offer, ...]:
                 ),
                 prefetch=prefetch,
                 usage_requirements=(
-                    f"{needs} Orders and given doses come first: without tarlatamab in them nothing else is read."
+                    f"{needs} Orders, given doses and procedures come first: without tarlatamab in them nothing else "
+                    "is read."
                 ),
             ),
             answer=review.patient_view,
@@ -309,7 +311,8 @@ def offers(review: DrugReview) -> tuple[Offer, ...]:
                 ),
                 prefetch=prefetch,
                 usage_requirements=(
-                    f"{needs} Orders and given doses come first: without tarlatamab in them nothing else is read. "
+                    f"{needs} Orders, given doses and procedures come first: without tarlatamab in them nothing else "
+                    "is read. "
                     "Given doses need their clock times, or the observation is counted from the end of their day."
                 ),
             ),

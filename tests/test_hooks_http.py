@@ -27,7 +27,7 @@ CONTEXTS: Final[dict[str, dict[str, Any]]] = {
 }
 WHO: Final = {"userId": "Practitioner/1", "patientId": "p1"}
 NOTHING: Final = {"resourceType": "Bundle", "total": 0}
-PREFETCH: Final = {"medicationRequests": NOTHING, "medicationAdministrations": None}
+PREFETCH: Final = {"medicationRequests": NOTHING, "medicationAdministrations": None, "procedures": None}
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_of_a_patient_without_the_drug_nothing_is_asked_and_nothing_else_is_read
 def test_what_is_not_prefetched_is_asked_for_where_it_shows_the_drug_before_anything_else(
     client: FlaskClient, hook: str, questions: list[str]
 ) -> None:
-    post(client, call(hook, prefetch={"medicationRequests": None}, **FHIR))
+    post(client, call(hook, prefetch={"medicationRequests": None, "procedures": None}, **FHIR))
     assert questions[0] == "MedicationAdministration?patient=p1"
     assert questions[1] != "MedicationAdministration?patient=p1"
 

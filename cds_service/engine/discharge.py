@@ -11,7 +11,7 @@ from typing import Final
 from cds_service.engine.advice import Because, Finding
 from cds_service.engine.case import Call, Case
 from cds_service.engine.course import Course
-from cds_service.engine.history import DoseKind, GivenDose
+from cds_service.engine.history import DoseKind, GivenDose, kind_of
 from cds_service.engine.monitoring import Hours, longest_of_all, observation, toxicity_observation_lines
 from cds_service.engine.toxicity import VITAL_SIGNS
 from cds_service.engine.words import clock_text, day_text, mg_text
@@ -34,15 +34,16 @@ class Observed:
 
     @cached_property
     def hours(self) -> Hours:
-        """How long it is observed; the longest time there is while the history is in doubt."""
-        return observation(self.case, ()) or longest_of_all(self.case.regimen)
+        """How long it is observed; the longest time there is while the history or the amount is in doubt."""
+        known = None if self.dose.mg is None else observation(self.case, ())
+        return known or longest_of_all(self.case.regimen)
 
     @cached_property
     def is_step_up(self) -> bool:
         """Whether it was one of the first two doses of a course, or may have been."""
         position = self.case.position
         rows = [row for row in self.case.regimen.table("observation").rows if row.flag("step_up")]
-        if position is None or self.case.step_ordered:
+        if position is None or self.dose.mg is None or self.case.step_ordered:
             return True
         return any(position.number in row.range("dose_number") for row in rows)
 
@@ -117,7 +118,7 @@ def observed(call: Call) -> Observed | None:
         return None
     earlier = tuple(record for record in call.state.toxicities if _came_before(record, dose.day))
     before = replace(call, state=replace(call.state, toxicities=earlier))
-    mg = call.regimen.doses["step"].mg if dose.kind is DoseKind.STEP else dose.mg
+    mg = call.regimen.doses["step"].mg if kind_of(dose.mg, call.regimen) is DoseKind.STEP else dose.mg
     order = OrderedDose(order="", status="completed", day=dose.day, amount=Amount(mg=mg))
     case = Case(call=before, order=order, on=dose.day, course=Course(call.course.doses[:-1]))
     return Observed(dose=dose, case=case, at=call.at)

@@ -25,7 +25,7 @@ def _unknowns(call: Call) -> tuple[Unknown, ...]:
     return tuple(unknown for unknown in call.state.unknowns if unknown.what == DRAFT or not unknown.foreign)
 
 
-SHOWS_THE_DRUG: Final = frozenset({"medicationRequests", "medicationAdministrations"})
+SHOWS_THE_DRUG: Final = frozenset({"medicationRequests", "medicationAdministrations", "procedures"})
 """Needs without which it is not known whether the patient has to do with the drug."""
 
 
@@ -116,8 +116,9 @@ def taken_from_orders(call: Call, row: Row) -> Finding | None:
 
 
 def history_in_doubt(call: Call, row: Row) -> Finding | None:
-    """Are the doses on record too uncertain to tell what is next?"""
-    doubts = call.history.uncertain
+    """Is something to be asked about the doses on record, before what is next can be told for certain?"""
+    history = call.history
+    doubts = (*history.uncertain, *history.later_orders, *history.partial)
     if not doubts:
         return None
     because = tuple(b for doubt in doubts for b in doubt.because())
