@@ -4,7 +4,7 @@ mutmut changes one operator, number, text or argument of the engine or the FHIR 
 function are run. It leaves decorated functions out, and here those hold clinical questions (`cached_property`); so it
 works on a copy in which each of them hands on to an undecorated twin.
 
-Without names a fixed random sample of SAMPLE mutants is tried, which takes less than an hour on two cores; `all` takes all.
+Without names a fixed random sample of SAMPLE mutants is tried, in less than an hour on two cores; `all` takes all.
 A survivor that `survivors.yaml` does not explain is printed; too many of them fail the command.
 """
 
