@@ -180,6 +180,7 @@ CLAIM: Final = {"coding": [{"system": "http://www.cms.gov/Medicare/Coding/HCPCSR
 
 def test_a_claim_an_order_without_a_medication_and_what_could_not_be_read_leave_it_open() -> None:
     assert may_have_had_the_drug(showing(resource("Procedure", "p", status="completed", code=CLAIM)))
+    assert may_have_had_the_drug(showing(resource("Procedure", "p", status="completed")))
     assert may_have_had_the_drug(showing(resource("MedicationRequest", "m")))
     partial = {"medicationRequests": Need(key="medicationRequests", reading=Reading.PARTIAL)}
     assert may_have_had_the_drug(showing(needs=partial))
@@ -190,4 +191,5 @@ def test_other_procedures_other_gaps_and_another_patients_order_do_not() -> None
     foreign = Unknown(what="MedicationRequest", why="it belongs to another patient", foreign=True)
     assert not may_have_had_the_drug(showing(unknowns=(foreign, Unknown(what="Condition", why="it names no patient"))))
     assert not may_have_had_the_drug(showing(resource("Procedure", "p", status="not-done", code=CLAIM)))
-    assert not may_have_had_the_drug(showing(resource("Procedure", "p", status="completed")))
+    other = {"text": "Appendectomy"}
+    assert not may_have_had_the_drug(showing(resource("Procedure", "p", status="completed", code=other)))
