@@ -29,7 +29,7 @@ def pytest_sessionfinish() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _every_answer_keeps_the_specification() -> Iterator[None]:
-    """Whatever a test asks of the service: the schema of CDS Hooks (C2, C7, C59-C85), or an OperationOutcome (C43)."""
+    """Whatever a test asks of the service: the schema of CDS Hooks, or an OperationOutcome."""
     patch = pytest.MonkeyPatch()
     original = FlaskClient.open
 

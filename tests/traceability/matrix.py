@@ -211,7 +211,10 @@ def _rows(sources: Sources, regimen: Regimen, touched: Sequence[Touched]) -> Ite
         yield from (f"### {table.name}: {table.question}", "", *heading(["Row", "Rests on", "Fires in", "Silent in"]))
         for row in table.rows:
             seen = coverage([row.id], touched)
-            fired = _listed(seen.fired) if seen.fired else f"*{sources.untouched.get(row.id, 'nowhere')}*"
+            elsewhere = (
+                "tests/test_suggestions.py" if row.table in RENDERED else sources.untouched.get(row.id, "nowhere")
+            )
+            fired = _listed(seen.fired) if seen.fired else f"*{elsewhere}*"
             yield line([row.id, _cited(row), fired, _listed(seen.silent)])
         yield ""
 
