@@ -201,7 +201,7 @@ def citation(rows: Sequence[Row], regimen: Regimen) -> str:
     `Imdelltra US PI 2025-11, Table 4; seed S3; D-19. Row R2. Not yet clinically reviewed.`
     """
     said: list[str] = []
-    labels = _unique(row.cite.label for row in rows if is_of_the_label(row, regimen))
+    labels = _unique(topic for row in rows if is_of_the_label(row, regimen) for topic in row.cite.label.split(", "))
     if labels:
         said.append(f"{regimen.label}, {', '.join(labels)}")
     if any(row.origin is Origin.LOCAL for row in rows):

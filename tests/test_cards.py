@@ -382,3 +382,10 @@ def test_a_local_rule_is_not_passed_off_as_the_labels() -> None:
 def test_a_rule_of_the_seed_alone_is_named_as_the_commissioning_texts() -> None:
     answer = ask(order("10"), *course(3, -14), crs(3, -13, -8))
     assert answer.card("crs/restart-step-up").source.label == "Commissioning text, S26"
+
+
+def test_a_table_that_several_rows_cite_is_named_once() -> None:
+    regimen = load()
+    rows = tuple(row for row in regimen.rows() if row.id in ("COURSE-NEXT", "SCH-C1D8", "R1"))
+    assert len(rows) == 3
+    assert cards.citation(rows, regimen).count("Table 4") == 1
