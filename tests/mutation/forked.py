@@ -20,7 +20,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 KILLED, SURVIVED, TIMED_OUT, UNTOUCHED = "killed", "survived", "timed out", "no test touches it"
-SECONDS = 120  # far beyond what the tests of one function take
+SECONDS = 300  # of computing, far beyond what the tests of one function take
 AT_THE_START = "cds_service.engine.requirements"  # runs when the knowledge is loaded, which tests do once and keep
 
 
@@ -96,7 +96,7 @@ def _start(mutant: str, tests: Sequence[pytest.Item]) -> _Child:
     answer, say = os.pipe()
     process = os.fork()
     if process == 0:
-        signal.alarm(SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
         from mutmut.mutation import trampoline
 
         trampoline.get_mutant_under_test = lambda: mutant  # as the environment would say, without asking it each time
@@ -126,7 +126,7 @@ def _ended(running: dict[int, _Child], killers: dict[str, dict[pytest.Item, None
     with os.fdopen(child.answer) as answer:
         killer = answer.read()
     if os.WIFSIGNALED(status):
-        return child.mutant, TIMED_OUT if os.WTERMSIG(status) == signal.SIGALRM else KILLED
+        return child.mutant, TIMED_OUT if os.WTERMSIG(status) == signal.SIGPROF else KILLED
     if killer:
         quick, test = killers[function_of(child.mutant)], child.tests[int(killer)]
         quick.pop(test, None)
