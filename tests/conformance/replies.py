@@ -70,10 +70,21 @@ def _of_its_kind(reply: Reply, body: Any) -> Iterator[str]:
     if not reply.is_success:
         yield from _outcome(body)
     elif reply.method == "POST" and _CALL.fullmatch(reply.path):
-        yield from _by_schema("response", body)
+        yield from _by_schema("response", _in_version_2(body))
         yield from _cards(body)
     elif reply.path.rstrip("/") == SERVICES:
         yield from _by_schema("discovery", body)
+
+
+def _in_version_2(value: Any) -> Any:
+    """The reply with removals as 2.0 writes them, which the schema has: 1.x names the target in `resource` (C77)."""
+    if isinstance(value, list):
+        return [_in_version_2(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("type") == "delete" and isinstance(value.get("resource"), str) and "resourceId" not in value:
+        return {"resourceId" if name == "resource" else name: item for name, item in value.items()}
+    return {name: _in_version_2(item) for name, item in value.items()}
 
 
 def _headers(reply: Reply) -> Iterator[str]:

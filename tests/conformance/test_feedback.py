@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,8 +35,8 @@ def database(tmp_path: Path) -> Path:
 def client(database: Path) -> FlaskClient:
     if application().test_client().post(FEEDBACK, json=[]).status_code == 404:
         skip_or_fail("C87", "C88", "C89", "C90", "C91", "C92", "C94")
-    settings = {"CDS_NOW": "2026-01-20T09:00:00Z", "CDS_DATABASE_URL": f"sqlite:///{database}"}
-    return build(read_settings(settings)).test_client()
+    opened = import_module("cds_service.store").Store(f"sqlite:///{database}")
+    return build(read_settings({"CDS_NOW": "2026-01-20T09:00:00Z"}), store=opened).test_client()  # type: ignore[call-arg]
 
 
 def accepted(**changes: Any) -> dict[str, Any]:

@@ -125,6 +125,22 @@ def test_a_card_that_breaks_the_schema_is_found_with_its_place(body: Any, place:
     assert any(one.startswith(f"breaks the schema at {place}: ") for one in found(reply(body)))
 
 
+@pytest.mark.conforms("C77")
+@pytest.mark.parametrize(
+    ("target", "fine"),
+    [
+        ({"resourceId": "MedicationRequest/1"}, True),
+        ({"resource": "MedicationRequest/1"}, True),
+        ({"resource": "1"}, False),
+        ({"resource": "MedicationRequest/1", "resourceId": "MedicationRequest/1"}, False),
+    ],
+)
+def test_what_to_delete_is_named_as_2_0_or_as_1_x_names_it(target: dict[str, Any], fine: bool) -> None:
+    action = {"type": "delete", "description": "Cancel", **target}
+    given = card(suggestions=[{"label": "Cancel", "actions": [action]}], selectionBehavior="any")
+    assert (found(reply({"cards": [given]})) == []) is fine
+
+
 @pytest.mark.conforms("C85")
 @pytest.mark.parametrize("body", [{"cards": [card(priority="high")]}, {"cards": [], "warnings": 1}])
 def test_a_member_that_the_specification_does_not_know_is_found(body: Any) -> None:
