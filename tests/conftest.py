@@ -1,22 +1,56 @@
-"""What all tests share: every answer keeps the specification; and the option that writes fingerprints."""
+"""Every reply that a test gets from the service, in process or over a socket, is one that a client can rely on."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-import jsonschema_rs
 import pytest
+import requests
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests import fingerprints
+from tests.conformance.replies import SERVICES, Reply, check
 
-SCHEMA: Final = json.loads((Path(__file__).parent / "cds_hooks" / "response.schema.json").read_text(encoding="utf-8"))
-DISCOVERY: Final = jsonschema_rs.Draft202012Validator(SCHEMA | {"$ref": "#/$defs/discovery"})
-RESPONSE: Final = jsonschema_rs.Draft202012Validator(SCHEMA | {"$ref": "#/$defs/response"})
+_SEND: Final = requests.Session.send
+
+
+class CheckedClient(FlaskClient):
+    """Flask's own client, that refuses to hand over a reply which breaks the specification."""
+
+    def open(self, *args: Any, **options: Any) -> TestResponse:
+        response = super().open(*args, **options)
+        asked = response.request
+        check(
+            Reply(
+                method=asked.method,
+                path=asked.path,
+                status=response.status_code,
+                headers=dict(response.headers),
+                body=response.data,
+            )
+        )
+        return response
+
+
+def checked_send(session: requests.Session, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+    """Send, and check the answer where it is one of a CDS service: FHIR servers answer as they like."""
+    response = _SEND(session, request, **options)
+    path = urlsplit(request.url or "").path
+    if path.startswith(SERVICES):
+        check(
+            Reply(
+                method=request.method or "GET",
+                path=path,
+                status=response.status_code,
+                headers=response.headers,
+                body=response.content,
+            )
+        )
+    return response
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,42 +61,9 @@ def pytest_sessionfinish() -> None:
     fingerprints.write()
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _every_answer_keeps_the_specification() -> Iterator[None]:
-    """Whatever a test asks of the service: the schema of CDS Hooks, or an OperationOutcome."""
-    patch = pytest.MonkeyPatch()
-    original = FlaskClient.open
-
-    def checked(client: FlaskClient, *args: Any, **more: Any) -> TestResponse:
-        response: TestResponse = original(client, *args, **more)
-        check(response)
-        return response
-
-    patch.setattr(FlaskClient, "open", checked)
-    yield
-    patch.undo()
-
-
-def check(response: TestResponse) -> None:
-    """What holds for every answer."""
-    address, method = response.request.path.rstrip("/"), response.request.method
-    assert response.headers["Access-Control-Allow-Origin"] == "*"
-    if response.status_code >= 400 and method != "HEAD":
-        body = response.get_json()
-        assert body["resourceType"] == "OperationOutcome"
-        assert all(issue["diagnostics"] and issue["code"] for issue in body["issue"])
-    elif address == "/cds-services" and method == "GET":
-        DISCOVERY.validate(response.get_json())
-    elif "/cds-services/" in address and method == "POST" and not address.endswith("/feedback"):
-        RESPONSE.validate(in_version_2(response.get_json()))
-
-
-def in_version_2(value: Any) -> Any:
-    """The answer with removals as CDS Hooks 2.0 writes them: 1.x has the reference in `resource` (C77)."""
-    if isinstance(value, list):
-        return [in_version_2(part) for part in value]
-    if not isinstance(value, dict):
-        return value
-    if value.get("type") == "delete" and isinstance(value.get("resource"), str):
-        return {("resourceId" if name == "resource" else name): part for name, part in value.items()}
-    return {name: in_version_2(part) for name, part in value.items()}
+@pytest.fixture(scope="session", autouse=True)
+def _every_reply_is_checked() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flask, "test_client_class", CheckedClient)
+        patch.setattr(requests.Session, "send", checked_send)
+        yield

@@ -85,6 +85,7 @@ def test_the_extension_is_that_of_the_contracts_example() -> None:
     }
 
 
+@pytest.mark.conforms("C63", "C66", "C68")
 def test_the_source_names_the_label_its_section_and_the_leading_row() -> None:
     source = ask(order("10"), give(-15, "1")).card("dose/restart-step-up").source
     assert source.label == "Imdelltra US PI 2025-11, Table 4"
@@ -156,6 +157,7 @@ def cancer_named(name: str) -> Any:
 EVIL_CALLS: Final = evil_calls()
 
 
+@pytest.mark.conforms("C64")
 @pytest.mark.parametrize("answer", [call for _, call in EVIL_CALLS], ids=[name for name, _ in EVIL_CALLS])
 def test_text_of_the_record_never_becomes_html_markdown_or_a_link(answer: Answer) -> None:
     assert answer.cards
@@ -237,6 +239,7 @@ def test_a_summary_is_shorter_than_140_characters_and_cut_at_a_word(summary: str
     assert len(cards.shortened(summary)) <= 139
 
 
+@pytest.mark.conforms("C61")
 @pytest.mark.parametrize("answer", [call for _, call in EVIL_CALLS], ids=[name for name, _ in EVIL_CALLS])
 def test_no_summary_is_longer_than_139_characters(answer: Answer) -> None:
     for card in answer.cards:
@@ -324,6 +327,7 @@ def rendered(hook_instance: str, *facts: object) -> tuple[wire.Card, ...]:
     return cards.render(assessment, hook_instance=hook_instance)
 
 
+@pytest.mark.conforms("C57")
 def test_the_same_call_gives_the_same_bytes_and_another_call_other_uuids() -> None:
     facts = (order("10"), give(-15, "1"), crs(2, -10, -8))
     once, again, other = rendered("one", *facts), rendered("one", *facts), rendered("two", *facts)
@@ -331,6 +335,7 @@ def test_the_same_call_gives_the_same_bytes_and_another_call_other_uuids() -> No
     assert {card.uuid for card in once}.isdisjoint({card.uuid for card in other})
 
 
+@pytest.mark.conforms("C65")
 def test_each_card_of_a_call_has_its_own_uuid() -> None:
     answer = ask(order("20"), give(-15, "1"), patient=WOMAN, companions=(), cancer=())
     uuids = [card.uuid for card in answer.cards]

@@ -70,6 +70,7 @@ def test_the_readme_lists_every_setting_with_its_default_and_no_other() -> None:
         assert table[field.alias] == ("none" if default is None and field.alias != "CDS_KNOWLEDGE" else expected)
 
 
+@pytest.mark.conforms("C19")
 def test_the_documents_name_every_setting_service_and_prefetch_template_of_the_code() -> None:
     services = build(read_settings({})).test_client().get("/cds-services").json
     assert services is not None

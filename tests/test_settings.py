@@ -106,6 +106,7 @@ def test_the_borders_of_a_number_are_taken(name: str, value: str) -> None:
     read_settings({name: value})
 
 
+@pytest.mark.conforms("C3", "C95")
 def test_production_and_client_profiles_never_start_open() -> None:
     for asked in ({"CDS_MODE": "production"}, {"CDS_CLIENTS": "clients.yaml"}):
         with pytest.raises(SettingError, match=r"client authentication.* is not available in this version"):

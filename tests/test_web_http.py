@@ -66,6 +66,7 @@ def findings(response: TestResponse) -> list[str]:
 # --- discovery ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("C7", "C18")
 @pytest.mark.parametrize("address", ["/cds-services", "/cds-services/"])
 def test_discovery_answers_with_and_without_a_trailing_slash_and_without_redirect(
     client: FlaskClient, address: str
@@ -80,6 +81,7 @@ def test_discovery_answers_with_and_without_a_trailing_slash_and_without_redirec
     ]
 
 
+@pytest.mark.conforms("C11")
 def test_every_service_of_the_discovery_can_be_called(client: FlaskClient) -> None:
     discovery = client.get("/cds-services").json
     assert discovery is not None
@@ -95,6 +97,7 @@ def test_health_is_open(client: FlaskClient, address: str) -> None:
 # --- a call -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("C1", "C47", "C59")
 def test_a_valid_call_is_answered_with_cards(client: FlaskClient) -> None:
     response = client.post(SIGN, json=order_sign())
     assert response.status_code == 200
@@ -107,6 +110,7 @@ def test_a_doubled_slash_before_the_id_is_the_same_service(client: FlaskClient) 
     assert client.post("/cds-services//tarlatamab-order-sign", json=order_sign()).status_code == 200
 
 
+@pytest.mark.conforms("C51", "C115", "C118")
 def test_members_that_nobody_knows_change_nothing(client: FlaskClient) -> None:
     call = order_sign(
         extension={"com.example": 1},
@@ -117,11 +121,13 @@ def test_members_that_nobody_knows_change_nothing(client: FlaskClient) -> None:
     assert client.post(SIGN, json=call).status_code == 200
 
 
+@pytest.mark.conforms("C53")
 @pytest.mark.parametrize("changes", [{"prefetch": None}, {"fhirServer": None}, {"fhirAuthorization": None}])
 def test_null_for_an_optional_member_is_the_same_as_none(client: FlaskClient, changes: dict[str, Any]) -> None:
     assert client.post(SIGN, json=order_sign(**changes)).status_code == 200
 
 
+@pytest.mark.conforms("C49")
 def test_a_hook_instance_need_not_be_a_uuid(client: FlaskClient) -> None:
     assert client.post(SIGN, json=order_sign(hookInstance="call 1")).status_code == 200
 
@@ -134,6 +140,7 @@ def test_a_byte_order_mark_is_no_mistake(client: FlaskClient) -> None:
 # --- 400: what cannot be read -------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("C48", "C50", "J3")
 @pytest.mark.parametrize(
     ("call", "expected"),
     [
@@ -165,6 +172,7 @@ def test_a_call_that_cannot_be_read_names_the_json_path(client: FlaskClient, cal
     assert findings(response) == [expected]
 
 
+@pytest.mark.conforms("C48", "J2")
 def test_order_select_needs_its_selections(client: FlaskClient) -> None:
     response = client.post("/cds-services/tarlatamab-order-select", json=order_sign(hook="order-select"))
     assert response.status_code == 400
@@ -177,6 +185,7 @@ def test_a_selection_that_is_no_text_is_named_by_its_place(client: FlaskClient) 
     assert findings(response) == ["context.selections[1]: must be a text"]
 
 
+@pytest.mark.conforms("C48")
 def test_all_mistakes_are_named_at_once(client: FlaskClient) -> None:
     response = client.post(SIGN, json={"hook": "order-sign", "context": {}})
     assert findings(response) == [
@@ -189,6 +198,7 @@ def test_all_mistakes_are_named_at_once(client: FlaskClient) -> None:
     assert response.json["issue"][1]["expression"] == ["context.userId"]
 
 
+@pytest.mark.conforms("C5", "C48")
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
@@ -217,6 +227,7 @@ def test_a_body_that_is_no_strict_json_object_gets_400(client: FlaskClient, body
 # --- the other statuses -------------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("C47")
 @pytest.mark.parametrize(
     "address",
     [
@@ -234,6 +245,7 @@ def test_what_is_not_on_offer_gets_404(client: FlaskClient, address: str) -> Non
     assert findings(response) == ["There is nothing at this address."]
 
 
+@pytest.mark.conforms("C18", "C47")
 @pytest.mark.parametrize(
     ("method", "address", "allowed"),
     [
@@ -253,6 +265,7 @@ def test_another_method_gets_405_and_is_told_which_are_allowed(
     assert findings(response) == ["This address does not take this method."]
 
 
+@pytest.mark.conforms("C6")
 def test_a_body_up_to_the_limit_is_read_and_one_byte_more_gets_413(client: FlaskClient) -> None:
     body = json.dumps(order_sign()).encode()
     at_limit = body + b" " * (20_000 - len(body))
@@ -262,6 +275,7 @@ def test_a_body_up_to_the_limit_is_read_and_one_byte_more_gets_413(client: Flask
     assert findings(response) == ["The body is larger than this service takes."]
 
 
+@pytest.mark.conforms("C52")
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "application/fhir+json", None]
 )
@@ -271,6 +285,7 @@ def test_another_content_type_or_none_gets_415(client: FlaskClient, content_type
     assert findings(response) == ["Send the call as application/json, without a content encoding."]
 
 
+@pytest.mark.conforms("C52")
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON"])
 def test_json_with_a_charset_or_in_capitals_is_json(client: FlaskClient, content_type: str) -> None:
     response = client.post(SIGN, data=json.dumps(order_sign()), content_type=content_type)
@@ -282,6 +297,7 @@ def test_a_compressed_body_gets_415_and_identity_does_not(client: FlaskClient) -
     assert client.post(SIGN, json=order_sign(), headers={"Content-Encoding": "identity"}).status_code == 200
 
 
+@pytest.mark.conforms("C33", "C43")
 def test_412_names_the_keys_and_the_reasons() -> None:
     def unreadable(call: wire.HookRequest) -> Answer:
         raise NothingReadable(
@@ -316,6 +332,7 @@ def logged() -> Iterator[list[str]]:
     log.setLevel(level)
 
 
+@pytest.mark.conforms("C43", "C56", "C109")
 def test_a_fault_gets_500_and_neither_answer_nor_log_quotes_the_patient(logged: list[str]) -> None:
     def faulty(call: wire.HookRequest) -> Answer:
         raise ValueError(f"cannot read {call.context.patient_id}")
@@ -340,6 +357,7 @@ def test_nesting_that_only_a_rule_stumbles_over_is_a_mistake_of_the_call() -> No
     assert findings(response) == ["the JSON is nested too deeply"]
 
 
+@pytest.mark.conforms("C54", "C108", "C109")
 def test_each_call_leaves_one_line_without_patient_or_token(client: FlaskClient, logged: list[str]) -> None:
     call = order_sign(
         fhirServer="https://ehr.example/fhir",
@@ -364,6 +382,7 @@ def test_each_call_leaves_one_line_without_patient_or_token(client: FlaskClient,
 # --- CORS ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("C111")
 @pytest.mark.parametrize("address", ["/cds-services", "/cds-services/", SIGN])
 def test_a_browsers_preflight_is_allowed_authorization_by_name(client: FlaskClient, address: str) -> None:
     response = client.options(
@@ -381,6 +400,7 @@ def test_a_browsers_preflight_is_allowed_authorization_by_name(client: FlaskClie
     assert "Access-Control-Allow-Credentials" not in response.headers
 
 
+@pytest.mark.conforms("C43", "C111")
 def test_errors_carry_the_cors_headers_too(client: FlaskClient) -> None:
     answers = [
         client.get("/unknown"),

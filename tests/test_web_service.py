@@ -87,6 +87,7 @@ def test_the_observations_asked_for_are_named_by_system_and_code_and_fit_into_a_
 # --- answers ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("C2", "C59", "C65")
 @pytest.mark.parametrize(("address", "hook"), [(SIGN, "order-sign"), (SELECT, "order-select")])
 def test_an_answer_keeps_the_specification_and_holds_nothing_empty(
     client: FlaskClient, address: str, hook: str
@@ -103,6 +104,7 @@ def test_an_answer_keeps_the_specification_and_holds_nothing_empty(
     assert len(set(uuids)) == len(uuids)
 
 
+@pytest.mark.conforms("C57", "C86")
 def test_the_same_call_gets_the_same_bytes(client: FlaskClient) -> None:
     assert client.post(SIGN, json=example()).data == client.post(SIGN, json=example()).data
 
@@ -131,6 +133,7 @@ def test_the_clinics_zone_decides_which_day_it_is() -> None:
 # --- calls that need no reading -----------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("C60", "K1")
 @pytest.mark.parametrize(("address", "hook"), [(SIGN, "order-sign"), (SELECT, "order-select")])
 def test_orders_of_other_drugs_get_no_cards_even_where_nothing_could_be_read(
     client: FlaskClient, address: str, hook: str
@@ -142,6 +145,7 @@ def test_orders_of_other_drugs_get_no_cards_even_where_nothing_could_be_read(
     assert (response.status_code, response.data) == (200, b'{"cards":[]}')
 
 
+@pytest.mark.conforms("K6")
 def test_a_draft_without_a_medication_yet_is_no_order_of_the_drug_while_it_is_filled_in(client: FlaskClient) -> None:
     call = example() | {"hook": "order-select", "prefetch": {}}
     call["context"]["selections"] = ["MedicationRequest/draft-tarlatamab"]
@@ -170,6 +174,7 @@ def test_an_entry_that_is_no_order_is_not_answered_with_silence(client: FlaskCli
     assert any(said.startswith("record/cannot-assess") for said in advice_of(response.json["cards"]))
 
 
+@pytest.mark.conforms("C40")
 def test_an_order_for_another_patient_is_never_judged_and_never_silent(client: FlaskClient) -> None:
     call = example()
     call["context"]["draftOrders"]["entry"][0]["resource"]["subject"] = {"reference": "Patient/somebody-else"}
@@ -181,6 +186,7 @@ def test_an_order_for_another_patient_is_never_judged_and_never_silent(client: F
     assert not any(line.startswith("dose/") for line in said)
 
 
+@pytest.mark.conforms("C60")
 def test_no_drafts_get_no_cards(client: FlaskClient) -> None:
     call = example()
     call["context"]["draftOrders"]["entry"] = []
@@ -190,6 +196,7 @@ def test_no_drafts_get_no_cards(client: FlaskClient) -> None:
 # --- 412 ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("C33", "C43")
 def test_412_only_where_orders_administrations_and_conditions_could_all_not_be_had(client: FlaskClient) -> None:
     call = example()
     for key in NEEDED:
@@ -222,6 +229,7 @@ def sandbox_calls() -> list[Any]:
     ]
 
 
+@pytest.mark.conforms("C46")
 @pytest.mark.parametrize("call", sandbox_calls())
 @pytest.mark.parametrize("address", [SIGN, SELECT])
 def test_a_real_request_of_the_reference_client_is_answered_or_refused_but_never_fails(

@@ -120,6 +120,7 @@ def test_whatever_bytes_come_the_refusal_is_ours(body: bytes) -> None:
         wire.decode(body)
 
 
+@pytest.mark.conforms("C33", "C34")
 def test_a_prefetch_key_that_is_null_is_kept_apart_from_one_that_is_absent() -> None:
     call = wire.read_request(a_call(prefetch={"conditions": None}), "order-sign")
     assert "conditions" in call.prefetch
@@ -148,6 +149,7 @@ def test_cards_may_be_about_all_drafts_to_be_signed_and_about_the_selected_ones(
     assert call.context.selected() == frozenset({"MedicationRequest/1"})
 
 
+@pytest.mark.conforms("C53", "C54")
 @pytest.mark.parametrize(
     "authorization",
     [
@@ -165,6 +167,7 @@ def test_a_token_is_kept_for_its_server_and_never_shown(authorization: dict[str,
     assert "access_token=SecretStr('**********')" in repr(call)
 
 
+@pytest.mark.conforms("C53")
 def test_a_token_without_a_server_to_send_it_to_is_dropped() -> None:
     call = wire.read_request(a_call(fhirAuthorization={"access_token": "t"}), "order-sign")
     assert call.fhir_authorization is None
@@ -188,6 +191,7 @@ def test_an_answer_without_cards_is_an_empty_list() -> None:
     assert wire.encode(wire.CdsResponse(cards=())) == b'{"cards":[]}'
 
 
+@pytest.mark.conforms("C2")
 def test_nothing_empty_goes_out() -> None:
     advice = wire.Advice(
         topic="dose",
@@ -219,6 +223,7 @@ def test_nothing_empty_goes_out() -> None:
     }
 
 
+@pytest.mark.conforms("C2", "C76")
 def test_a_resource_handed_back_is_as_it_came_decimals_and_empty_parts_too() -> None:
     resource = {"resourceType": "MedicationRequest", "note": [], "dose": wire.decode(b'{"a":5.00}')["a"]}
     action = wire.Action(type="update", description="Change the dose", resource=resource)
@@ -228,12 +233,14 @@ def test_a_resource_handed_back_is_as_it_came_decimals_and_empty_parts_too() -> 
     )
 
 
+@pytest.mark.conforms("C61")
 def test_a_summary_of_139_characters_fits_and_of_140_does_not() -> None:
     a_card(summary="x" * 139)
     with pytest.raises(ValidationError):
         a_card(summary="x" * 140)
 
 
+@pytest.mark.conforms("C62", "C63", "C69", "C70", "C74", "C75", "C77", "C80", "C81", "C85")
 @pytest.mark.parametrize(
     "build",
     [

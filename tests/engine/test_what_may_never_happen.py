@@ -229,6 +229,7 @@ def each_question() -> Iterator[tuple[str, str]]:
                 yield table, question
 
 
+@pytest.mark.conforms("C56")
 @pytest.mark.parametrize(("table", "question"), list(each_question()))
 def test_any_rule_that_raises_takes_down_only_itself_and_shows(
     table: str, question: str, with_failing_question: Any
@@ -335,6 +336,7 @@ def test_a_call_without_a_draft_of_the_drug_gets_no_card() -> None:
     assert ask(*ROUTINE, crs(4, -50, -45)).kinds == []
 
 
+@pytest.mark.conforms("C86")
 def test_the_worst_card_comes_first() -> None:
     ranks = [kind.split()[1] for kind in ask(order("20", minutes=NotRecorded), give(-15, "1"), companions=()).kinds]
     assert ranks == sorted(ranks, key=["critical", "warning", "info"].index)

@@ -103,6 +103,7 @@ def test_every_main_path_is_there() -> None:
     assert set(MAIN_PATHS) <= set(CASES)
 
 
+@pytest.mark.conforms("C41")
 @pytest.mark.parametrize("name", CASES)
 def test_without_any_prefetch_the_same_cards_come_as_with_all_of_it(loaded: RealFhirServer, name: str) -> None:
     case = CASES[name]
@@ -111,6 +112,7 @@ def test_without_any_prefetch_the_same_cards_come_as_with_all_of_it(loaded: Real
     assert without_uuid(cards_for(case, without_prefetch(case, loaded))) == without_uuid(expected)
 
 
+@pytest.mark.conforms("C44", "C55")
 @pytest.mark.parametrize("name", WITHOUT_OBSERVATIONS)
 def test_a_token_that_may_not_read_observations_gives_the_rest_and_says_what_is_missing(
     loaded: RealFhirServer, name: str
@@ -124,6 +126,7 @@ def test_a_token_that_may_not_read_observations_gives_the_rest_and_says_what_is_
     assert "the FHIR server does not allow this to be read (403)" in said.replace("\\", "")
 
 
+@pytest.mark.conforms("C43", "C44")
 def test_with_a_refused_token_nothing_can_be_assessed_and_no_patient_is_named(loaded: RealFhirServer) -> None:
     case = CASES["V31"]
     body = without_prefetch(case, loaded)

@@ -62,6 +62,7 @@ def with_another(name: str, donor: str, chance: random.Random) -> Body:
     return body
 
 
+@pytest.mark.conforms("C40")
 @examples(ci=200, long=10_000)
 @given(name=st.sampled_from(NAMES), donor=st.sampled_from(NAMES), chance=RANDOM)
 def test_the_record_of_another_patient_changes_nothing(name: str, donor: str, chance: random.Random) -> None:

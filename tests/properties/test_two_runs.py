@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from tests.vignettes.test_vignettes import application
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.conforms("C57", "C86")
 @examples(ci=25, long=400)
 @given(name=st.sampled_from(NAMES))
 def test_two_calls_over_http_give_identical_bytes(name: str) -> None:

@@ -107,6 +107,7 @@ def test_a_public_address_may_be_called_by_https_only(address: str) -> None:
     assert not demonstration_rule("http", ip_address(address))
 
 
+@pytest.mark.conforms("C45")
 @pytest.mark.parametrize(
     "address",
     [

@@ -59,6 +59,7 @@ def timed(reader: FhirReader | None, prefetch: dict[str, Any] | None = None) -> 
 # --- each way of failing --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("C44")
 @pytest.mark.parametrize(
     ("behaviour", "failure"),
     [
@@ -117,6 +118,7 @@ def test_a_patient_whom_the_server_does_not_have_is_not_found(client: FhirClient
     assert reading(chart, "patient") == (UNAVAILABLE, "the FHIR server does not have it (404)")
 
 
+@pytest.mark.conforms("C45", "C54")
 def test_a_server_that_redirects_is_not_followed_and_nobody_else_sees_the_token(client: FhirClient) -> None:
     with hostile_server() as elsewhere:
         moved = answers(b"x" * 1000, 302, f"Location: {elsewhere.url}/MedicationAdministration")
@@ -126,6 +128,7 @@ def test_a_server_that_redirects_is_not_followed_and_nobody_else_sees_the_token(
     assert reading(chart, KEY) == (UNAVAILABLE, Failure.REDIRECTED.value)
 
 
+@pytest.mark.conforms("C44")
 @pytest.mark.parametrize("behaviour", [hostile.hangs, hostile.drips_its_headers, hostile.drips_its_body])
 def test_a_server_that_never_answers_anything_ends_the_call_at_its_budget(
     client: FhirClient, behaviour: Behaviour
@@ -249,6 +252,7 @@ def test_connections_are_kept_open_between_calls(patient_client: FhirClient) -> 
 # --- pages ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("C37")
 def test_all_pages_are_followed(patient_client: FhirClient) -> None:
     with hostile_server() as server:
         link = f"{server.url}/MedicationAdministration?page=2"
@@ -341,6 +345,7 @@ def test_the_pages_of_one_answer_together_are_bounded(patient_client: FhirClient
     assert len(ids(chart)) == 3
 
 
+@pytest.mark.conforms("C37", "C42")
 def test_the_rest_of_a_prefetched_bundle_is_read_with_the_token(patient_client: FhirClient) -> None:
     with hostile_server(MedicationAdministration=answers(searchset(given("a2"), total=2))) as server:
         link = [{"relation": "next", "url": f"{server.url}/MedicationAdministration?page=2"}]
@@ -373,6 +378,7 @@ def test_the_next_page_of_a_prefetched_query_that_failed_is_not_asked(patient_cl
 # --- what is asked --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("C32", "C34")
 def test_only_absent_keys_are_asked_and_null_is_not_absent(patient_client: FhirClient) -> None:
     prefetch = whole(conditions=None, laboratory=outcome("error"))
     del prefetch["procedures"]
@@ -382,6 +388,7 @@ def test_only_absent_keys_are_asked_and_null_is_not_absent(patient_client: FhirC
     assert readings(chart, UNAVAILABLE) == ["laboratory"]
 
 
+@pytest.mark.conforms("C32", "C41")
 def test_a_complete_prefetch_asks_nothing(patient_client: FhirClient) -> None:
     with hostile_server() as server:
         read(whole(), reader=patient_client.reader(server.url, TOKEN))
@@ -408,6 +415,7 @@ def test_a_list_stays_partial_where_the_server_fails(client: FhirClient) -> None
     assert reading(chart, KEY) == (PARTIAL, Failure.SERVER_ERROR.value)
 
 
+@pytest.mark.conforms("C32", "C46")
 def test_the_requests_are_those_of_the_contract_and_one_for_observations_without_our_codes(
     patient_client: FhirClient,
 ) -> None:
@@ -517,6 +525,7 @@ def test_a_lenient_search_that_finds_only_others_means_that_there_is_none(patien
     assert reading(chart, "adverseEvents") == (COMPLETE, "")
 
 
+@pytest.mark.conforms("C40")
 def test_another_patients_data_in_a_strict_answer_is_never_used_and_said(patient_client: FhirClient) -> None:
     swapped = searchset(given("a1", subject="Patient/p2"))
     with hostile_server(MedicationAdministration=answers(swapped)) as server:
@@ -556,6 +565,7 @@ def test_decimals_keep_their_digits_and_absurd_ones_become_texts(patient_client:
 # --- whom we call ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("C45")
 @pytest.mark.parametrize(
     "url",
     [
@@ -577,6 +587,7 @@ def test_an_address_that_is_not_allowed_is_never_called(
     assert reading(chart, KEY) == (UNAVAILABLE, "FHIR server address not allowed")
 
 
+@pytest.mark.conforms("C45")
 @pytest.mark.parametrize(
     "addresses",
     [["10.0.0.1"], ["169.254.169.254"], ["93.184.215.14", "10.0.0.1"], ["fe80::1%eth0"], ["::ffff:10.0.0.1"]],
@@ -632,6 +643,7 @@ def test_no_named_server_means_no_reader(client: FhirClient) -> None:
     assert client.reader("", TOKEN) is None
 
 
+@pytest.mark.conforms("C42")
 def test_an_open_server_on_this_machine_is_read_without_a_token(patient_client: FhirClient) -> None:
     with hostile_server() as server:
         chart = read(reader=patient_client.reader(server.url))
@@ -639,12 +651,14 @@ def test_an_open_server_on_this_machine_is_read_without_a_token(patient_client: 
     assert readings(chart, COMPLETE) == list(KEYS)
 
 
+@pytest.mark.conforms("C42")
 def test_a_server_elsewhere_is_not_read_without_a_token(client: FhirClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fhir_connection, "create_connection", called_by_mistake)
     chart = timed(client.reader("https://ehr.example/fhir"), {"conditions": None})
     assert reading(chart, KEY) == (UNAVAILABLE, "the call brought no access token for the FHIR server")
 
 
+@pytest.mark.conforms("C42", "C54")
 def test_the_token_goes_with_every_request_and_each_call_has_its_own(patient_client: FhirClient) -> None:
     with hostile_server() as server:
         read(reader=patient_client.reader(server.url, "one"))
@@ -653,6 +667,7 @@ def test_the_token_goes_with_every_request_and_each_call_has_its_own(patient_cli
     assert seen == ["Bearer one"] * 11 + ["Bearer two"] * 11
 
 
+@pytest.mark.conforms("C54", "C108", "C109")
 def test_neither_token_nor_patient_stands_in_a_log_line_or_a_repr(
     client: FhirClient, caplog: pytest.LogCaptureFixture
 ) -> None:

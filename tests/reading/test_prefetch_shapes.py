@@ -64,6 +64,7 @@ def test_a_whole_prefetch_is_complete_without_any_server() -> None:
     assert chart.unknowns == ()
 
 
+@pytest.mark.conforms("C34", "C35")
 @pytest.mark.parametrize(
     "none",
     [
@@ -81,12 +82,14 @@ def test_null_an_empty_bundle_and_a_mere_notice_mean_that_there_is_none(none: An
     assert ids(chart) == ["Patient/p1"]
 
 
+@pytest.mark.conforms("C33")
 def test_an_absent_key_without_a_server_is_unavailable() -> None:
     prefetch = whole_prefetch()
     del prefetch["laboratory"]
     assert reading(read(prefetch), "laboratory") == (UNAVAILABLE, NO_SERVER)
 
 
+@pytest.mark.conforms("C36")
 @pytest.mark.parametrize(
     "failed",
     [
@@ -102,6 +105,7 @@ def test_an_outcome_of_severity_error_or_fatal_means_that_the_query_failed(faile
     assert reading(chart, "conditions") == (UNAVAILABLE, "the EHR reports that the query failed")
 
 
+@pytest.mark.conforms("C36")
 def test_a_warning_beside_data_is_fine_and_one_instead_of_data_leaves_open_what_there_is() -> None:
     beside = bundle(resource("Condition", "c1"), outcome("warning"))
     assert reading(read(whole_prefetch(conditions=beside)), "conditions") == (COMPLETE, "")
@@ -115,6 +119,7 @@ def test_data_beside_an_error_still_counts() -> None:
     assert reading(chart, "conditions")[0] is UNAVAILABLE
 
 
+@pytest.mark.conforms("C37")
 def test_a_next_link_without_a_server_makes_the_key_partial() -> None:
     link = [{"relation": "next", "url": "https://ehr.example/fhir/Condition?page=2"}]
     chart = read(whole_prefetch(conditions=bundle(resource("Condition", "c1"), link=link)))
@@ -168,6 +173,7 @@ def test_an_answer_as_long_as_the_page_with_links_and_no_next_one_is_complete() 
     assert reading(read(whole_prefetch(laboratory=linked)), "laboratory")[0] is COMPLETE
 
 
+@pytest.mark.conforms("C38")
 @pytest.mark.parametrize(
     "wrong",
     ["Condition/c1", "", 7, 1.5, True, {}, {"id": "c1"}, [], ["x"], {"resourceType": 7}, {"resourceType": ""}],
@@ -199,6 +205,7 @@ def test_a_list_of_resources_counts_and_the_key_is_partial() -> None:
     assert reading(chart, "conditions")[0] is PARTIAL
 
 
+@pytest.mark.conforms("C38")
 def test_a_bundle_where_the_patient_was_asked_is_unwrapped() -> None:
     chart = read(whole_prefetch(patient=bundle({"resourceType": "Patient", "id": "p1"})))
     assert (ids(chart), reading(chart, "patient")) == (["Patient/p1"], (COMPLETE, ""))
@@ -231,6 +238,7 @@ def test_an_observation_counts_under_whatever_key_it_comes_known_or_not() -> Non
     assert set(chart.needs) == set(KEYS)
 
 
+@pytest.mark.conforms("C39")
 @pytest.mark.parametrize("value", [None, "text", 3, [], {}, {"resourceType": "Practitioner", "id": "dr"}])
 def test_unknown_keys_are_no_needs(value: Any) -> None:
     chart = read(whole_prefetch(user=value))
@@ -365,6 +373,7 @@ def test_resources_without_any_id_all_count() -> None:
 # --- whose it is ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("C40")
 @pytest.mark.parametrize(
     "subject",
     [
@@ -380,6 +389,7 @@ def test_relative_and_absolute_references_to_this_patient_are_accepted(subject: 
     assert chart.unknowns == ()
 
 
+@pytest.mark.conforms("C40")
 @pytest.mark.parametrize(
     "subject", ["Patient/p2", "https://ehr.example/fhir/Patient/p2", "Patient/p11", "Patient/P1", "xPatient/p1"]
 )
@@ -435,6 +445,7 @@ def test_a_subject_written_as_plain_text_is_read() -> None:
     assert "Condition/c1" in ids(read(whole_prefetch(conditions=bundle(plain))))
 
 
+@pytest.mark.conforms("C40")
 def test_the_prefetched_patient_who_is_another_makes_the_key_unavailable() -> None:
     chart = read(whole_prefetch(patient={"resourceType": "Patient", "id": "p2", "gender": "female"}))
     assert ids(chart) == []
@@ -480,6 +491,7 @@ def test_a_draft_entry_that_is_no_resource_is_said(entry: Any) -> None:
     assert unknowns(chart) == [(DRAFT, "", "an entry is no FHIR resource", False)]
 
 
+@pytest.mark.conforms("K1")
 def test_medications_of_drafts_and_prefetch_are_found_by_their_reference() -> None:
     urn = "urn:uuid:0b1e33ac-6fd0-4a39-9f7d-0f65e3a3f1c5"
     drafts = {
@@ -512,6 +524,7 @@ def test_what_came_is_not_changed() -> None:
 # --- nothing at all -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("C43")
 def test_nothing_readable_names_the_needed_keys_and_no_patient() -> None:
     with pytest.raises(NothingReadable) as refused:
         read({"patient": {"resourceType": "Patient", "id": "p1"}, "laboratory": EMPTY}, patient_id="secret-id")
@@ -574,6 +587,7 @@ def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 ANYTHING = st.recursive(LEAVES, objects, max_leaves=25)
 
 
+@pytest.mark.conforms("C38")
 @given(key=st.sampled_from([*KEYS, "other"]), value=ANYTHING, entries=ANYTHING)
 def test_whatever_comes_is_read_or_said_to_be_unreadable_and_never_an_exception(
     key: str, value: Any, entries: Any

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -35,17 +34,11 @@ Written by `.venv/bin/python -m tests.traceability`, never by hand; the tests fa
   of them; those that say they are about the statement come first.
 - **Silent in**: those in which it was asked and had nothing to say, the nearest first (V5a beside V5b); of rows that
   are looked up or said along, those in which they were not taken.
+- What holds for the interface, whatever a row says, stands in [conformance.md](conformance.md).
 - Lists stop after six entries. *Limit*: what a card says, but nobody checks.
 
 In figures:
 """
-CLAUSES: Final = """\
-## Clauses of CDS Hooks
-
-The numbers of the project's checklist of the specification that a test names. They concern the interface and not one
-statement: whatever a row says goes through it.
-"""
-
 
 # --- what is wrong -------------------------------------------------------------------------------------------------
 
@@ -56,7 +49,6 @@ def complaints(sources: Sources, regimen: Regimen, touched: Sequence[Touched]) -
     return [
         *citation_complaints(sources, rows),
         *_rows_not_touched(sources, rows, touched),
-        *_clauses(sources),
     ]
 
 
@@ -107,30 +99,6 @@ def _rows_not_touched(sources: Sources, rows: Sequence[Row], touched: Sequence[T
         yield f"{name}: stands under `untouched` and is no row"
 
 
-def _clauses(sources: Sources) -> Iterator[str]:
-    named = clauses_named()
-    for clause in sorted(named.keys() - sources.clauses.keys()):
-        yield f"{clause}: named by {', '.join(named[clause])}, not listed under `clauses`"
-    for clause in sorted(sources.clauses.keys() - named.keys()):
-        yield f"{clause}: stands under `clauses`, but no test names it"
-
-
-# --- clauses of CDS Hooks ------------------------------------------------------------------------------------------
-
-
-def clauses_named() -> dict[str, list[str]]:
-    """The numbers of the checklist that tests of the interface name ("C6-C18" names all between), with their files."""
-    folders = (TESTS, TESTS / "cds_hooks", TESTS / "integration", TESTS / "reading", TESTS / "support")
-    named: dict[str, list[str]] = {}
-    for path in sorted(path for folder in folders for path in folder.glob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        for first, last in re.findall(r"\bC(\d{1,3})(?:\s*(?:-|–|to)\s*C(\d{1,3}))?\b", text):
-            for number in range(int(first), int(last or first) + 1):
-                files = named.setdefault(f"C{number}", [])
-                files += [name for name in [path.relative_to(TESTS).as_posix()] if name not in files]
-    return named
-
-
 # --- the page ------------------------------------------------------------------------------------------------------
 
 
@@ -148,7 +116,7 @@ def page(sources: Sources, regimen: Regimen, touched: Sequence[Touched]) -> str:
                 lines += [*_statements(section.statements, regimen, touched), ""]
         if source == "label":
             lines += [*_unlisted(sources, regimen), ""]
-    lines += [*_rows(sources, regimen, touched), *_clause_table(sources)]
+    lines += _rows(sources, regimen, touched)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -222,13 +190,6 @@ def _rows(sources: Sources, regimen: Regimen, touched: Sequence[Touched]) -> Ite
 def _cited(row: Row) -> str:
     cited = [*row.cite.statements, *label_topics(row), *row.cite.differences]
     return ", ".join(cited) or f"local: {row.cite.why}"
-
-
-def _clause_table(sources: Sources) -> Iterator[str]:
-    named = clauses_named()
-    yield from (CLAUSES, *heading(["", "The service", "Tests"]))
-    for clause, text in sources.clauses.items():
-        yield line([clause, text, ", ".join(f"`{name}`" for name in named.get(clause, ()))])
 
 
 def _listed(names: Sequence[str]) -> str:

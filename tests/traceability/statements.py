@@ -23,7 +23,7 @@ REQUIRED: Final = frozenset({"heading", "source", "columns", "statements"})
 STATEMENT_KEYS: Final = frozenset(
     {"id", "paragraph", "short", "cited_as", "only", "limits", "not_implemented", "elsewhere"}
 )
-FILE_KEYS: Final = frozenset({"sections", "clauses", "unlisted", "untouched"})
+FILE_KEYS: Final = frozenset({"sections", "unlisted", "untouched"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +70,11 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """All sections; the clauses of CDS Hooks that tests name; topics of the label that stand in no section, with the
-    reason; rows whose vignettes are still to be written, with what is missing.
+    """All sections; topics of the label that stand in no section, with the reason; rows whose vignettes are still to be
+    written, with what is missing.
     """
 
     sections: tuple[Section, ...]
-    clauses: Mapping[str, str]
     unlisted: Mapping[str, str]
     untouched: Mapping[str, str]
 
@@ -137,7 +136,6 @@ def read_sources(file: Path = FILE) -> Sources:
     given = Node(file.name, document).mapping(FILE_KEYS, FILE_KEYS)
     return Sources(
         sections=tuple(_section(item) for item in given["sections"].items()),
-        clauses={clause: text.text() for clause, text in given["clauses"].mapping().items()},
         unlisted={topic: reason.text() for topic, reason in given["unlisted"].mapping().items()},
         untouched={row: what for what, rows in given["untouched"].mapping().items() for row in rows.texts()},
     )

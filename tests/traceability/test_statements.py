@@ -14,7 +14,7 @@ from tests.traceability.measure import Touched, coverage, measured
 from tests.traceability.statements import read_sources, whole_knowledge
 
 
-def test_every_statement_row_and_clause_is_accounted_for() -> None:
+def test_every_statement_and_row_is_accounted_for() -> None:
     assert pages.complaints() == []
 
 

@@ -83,6 +83,7 @@ def selecting(how: Callable[[str], str]) -> Body:
     return body
 
 
+@pytest.mark.conforms("K2", "K6")
 @pytest.mark.parametrize(
     "how",
     [
@@ -107,6 +108,7 @@ def test_a_draft_without_an_id_is_selected_by_its_full_url() -> None:
     assert sorted(map(kind, answer(SELECT, body))) == sorted(card.kind for card in SELECT.then)
 
 
+@pytest.mark.conforms("J2")
 def test_drafts_that_are_not_selected_stay_in_the_background() -> None:
     body = copy.deepcopy(CASES["V3"].request())
     body["hook"] = "order-select"
@@ -301,6 +303,7 @@ def test_an_order_not_to_give_the_drug_is_no_dose_and_premedication_not_to_be_gi
     ]
 
 
+@pytest.mark.conforms("J3", "K3")
 @pytest.mark.parametrize("status", ["completed", "active", "on-hold", "zq9x", "", None])
 def test_an_order_about_to_be_signed_is_judged_whatever_else_its_status_says(status: Any) -> None:
     case = CASES["V5b"]
