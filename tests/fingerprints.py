@@ -60,10 +60,11 @@ def nothing_else_has_changed(request: pytest.FixtureRequest) -> Iterator[None]:
         found = hashlib.sha256(repr(plain(_noted)).encode()).hexdigest()[:16]
         if request.config.getoption("--write-fingerprints"):
             _written[request.node.nodeid] = found
-        elif found != KNOWN.get(request.node.nodeid):
-            pytest.fail(
-                "an answer has changed in a part that this test does not look at: tests/fingerprints.py", pytrace=False
-            )
+        elif request.node.nodeid not in KNOWN:
+            pytest.fail("this test has no fingerprint yet: run it with --write-fingerprints", pytrace=False)
+        elif found != KNOWN[request.node.nodeid]:
+            why = "an answer has changed in a part that this test does not look at: tests/fingerprints.py"
+            pytest.fail(why, pytrace=False)
 
 
 def write() -> None:

@@ -430,3 +430,9 @@ def test_doses_of_one_day_are_each_shown_with_their_own_amount() -> None:
         "MedicationAdministration/a": f"0.4 mg on {iso(-7)}",
         "MedicationAdministration/b": f"0.6 mg on {iso(-7)}",
     }
+
+
+def test_two_halves_of_one_order_are_that_order_given() -> None:
+    halves = [give(day(0, hour), "0.5", ref=hour, request="MedicationRequest/d0") for hour in ("07:30", "09:00")]
+    waits = ask(order("1"), *halves).card("dose/wait")
+    assert "this order was already given or started" in f"{waits.summary} {waits.detail}"
