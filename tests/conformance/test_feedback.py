@@ -35,8 +35,8 @@ def database(tmp_path: Path) -> Path:
 def client(database: Path) -> FlaskClient:
     if application().test_client().post(FEEDBACK, json=[]).status_code == 404:
         skip_or_fail("C87", "C88", "C89", "C90", "C91", "C92", "C94")
-    opened = import_module("cds_service.store").Store(f"sqlite:///{database}")
-    return build(read_settings({"CDS_NOW": "2026-01-20T09:00:00Z"}), store=opened).test_client()  # type: ignore[call-arg]
+    kept: dict[str, Any] = {"store": import_module("cds_service.store").Store(f"sqlite:///{database}")}
+    return build(read_settings({"CDS_NOW": "2026-01-20T09:00:00Z"}), **kept).test_client()
 
 
 def accepted(**changes: Any) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def test_what_the_specification_allows_is_accepted(client: FlaskClient, entry: d
 
 @pytest.mark.conforms("C88", "C92")
 @pytest.mark.parametrize("body", [[], {}, {"feedback": {}}, {"feedback": "x"}, {"feedback": None}, "x", 7])
-def test_a_broken_envelope_is_refused(client: FlaskClient, body: Any) -> None:
+def test_a_body_that_is_no_envelope_is_refused(client: FlaskClient, body: Any) -> None:
     assert client.post(FEEDBACK, json=body).status_code == 400
 
 
