@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, NotFound, UnsupportedMediaType
+from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
 from cds_service import feedback, metrics, openapi, services, wire
 from cds_service.errors import NothingReadable, RequestError, StoreUnavailable
@@ -220,7 +220,10 @@ def json_body() -> bytes:
     """The bytes of a JSON body. Raises: UnsupportedMediaType, RequestEntityTooLarge."""
     if request.mimetype != JSON or request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType
-    return request.get_data(cache=False)
+    body, limit = request.get_data(cache=False), request.max_content_length
+    if limit is not None and request.content_length is None and len(body) >= limit:
+        raise RequestEntityTooLarge  # sent in chunks: what is beyond the limit was cut off without a word
+    return body
 
 
 def places(error: BaseException) -> list[str]:

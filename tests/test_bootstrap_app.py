@@ -73,6 +73,25 @@ def test_a_body_beyond_the_limit_gets_its_413_over_a_real_connection() -> None:
         assert answer.json()["resourceType"] == "OperationOutcome"
 
 
+@pytest.mark.conforms("C6")
+@pytest.mark.parametrize(("size", "status"), [(1023, 200), (1024, 413), (100_000, 413)])
+def test_a_body_in_chunks_gets_its_413_where_it_reaches_the_limit(size: int, status: int) -> None:
+    call = {
+        "hook": "order-sign",
+        "hookInstance": "1",
+        "context": {"userId": "Practitioner/1", "patientId": "p1", "draftOrders": {"resourceType": "Bundle"}},
+    }
+    body = json.dumps(call).encode().ljust(size)
+    with serving(CDS_MAX_BODY_BYTES="1024") as (base, _):
+        answer = requests.post(
+            f"{base}/cds-services/tarlatamab-order-sign",
+            data=iter([body[:200], body[200:]]),  # of unknown length: requests sends it in chunks
+            headers={"Content-Type": "application/json"},
+            timeout=10,
+        )
+        assert answer.status_code == status
+
+
 @pytest.mark.parametrize(
     ("settings", "line"),
     [

@@ -94,7 +94,7 @@ def test_what_the_specification_allows_is_accepted(client: FlaskClient, entry: d
 
 @pytest.mark.conforms("C88", "C92")
 @pytest.mark.parametrize("body", [[], {}, {"feedback": {}}, {"feedback": "x"}, {"feedback": None}, "x", 7])
-def test_a_broken_envelope_is_refused(client: FlaskClient, body: Any) -> None:
+def test_a_body_that_is_no_envelope_is_refused(client: FlaskClient, body: Any) -> None:
     assert client.post(FEEDBACK, json=body).status_code == 400
 
 
