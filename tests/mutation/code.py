@@ -71,15 +71,14 @@ def _call(function: ast.FunctionDef, twin: str) -> str:
 
 
 def lay_out() -> None:
-    """A fresh copy of the tree to break things in; what earlier runs found stays and is used where still true."""
+    """A fresh copy of the tree to break things in: mutmut would keep an earlier run's knowledge and value sets."""
+    shutil.rmtree(WORKPLACE, ignore_errors=True)
+    WORKPLACE.mkdir()
     for name in COPIED:
-        target = WORKPLACE / name
         if (ROOT / name).is_dir():
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, WORKPLACE / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            WORKPLACE.mkdir(exist_ok=True)
-            shutil.copy2(ROOT / name, target)
+            shutil.copy2(ROOT / name, WORKPLACE / name)
     for folder in MUTATED:
         for path in sorted((WORKPLACE / folder).rglob("*.py")):
             path.write_text(with_undecorated_twins(path.read_text(encoding="utf-8")), encoding="utf-8")
