@@ -11,17 +11,22 @@ import gc
 import logging
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from cds_service import clients as client_profiles
 from cds_service import services, web
-from cds_service.cards import ANY_CLIENT
-from cds_service.clients import Profile
+from cds_service.client_auth import Doorkeeper, ProcessMemory
+from cds_service.clients import ANYBODY, Caller, Client
 from cds_service.engine.rulebook import Rulebook
 from cds_service.errors import KnowledgeError, ServiceError, SettingError, StoreUnavailable
-from cds_service.fhir_client import FhirClient
+from cds_service.fhir_address import AddressRule, demonstration_rule, listed_demonstration_rule, production_rule
+from cds_service.fhir_client import FhirClient, key_fetcher, seconds
+from cds_service.jwks import KeyShelf
 from cds_service.knowledge import loader, sign_off
 from cds_service.knowledge.regimen import Regimen
 from cds_service.metrics import Metrics
@@ -30,7 +35,8 @@ from cds_service.settings import Settings, read_settings
 from cds_service.store import Store
 
 WRONG_SETTING = 2
-DEMO = "demo"
+LOCAL_URL = "http://127.0.0.1:8080"
+"""Where `python app.py` serves by default."""
 
 
 class _Connection(WSGIRequestHandler):
@@ -62,7 +68,7 @@ def knowledge_for(settings: Settings) -> Regimen:
         regimen = loader.load(settings.knowledge, settings.sources)
     except KnowledgeError as error:
         raise SettingError(f"CDS_KNOWLEDGE takes a valid knowledge file: {error}") from None
-    if str(settings.mode) != DEMO:
+    if not settings.is_demo:
         try:
             sign_off.require_answer_for(regimen, settings.accept_unreviewed or "")
         except KnowledgeError as error:
@@ -70,25 +76,30 @@ def knowledge_for(settings: Settings) -> Regimen:
     return regimen
 
 
+def clients_of(settings: Settings) -> tuple[Client, ...]:
+    """The registered clients; none where a demonstration is open to everybody. Raises: SettingError."""
+    return client_profiles.load(settings.clients, demo=settings.is_demo) if settings.clients else ()
+
+
 def build(
     settings: Settings,
-    profile: Profile = ANY_CLIENT,
+    caller: Caller = ANYBODY,
     *,
     store: Store | None = None,
     metrics_of_all_processes: bool = False,
 ) -> Flask:
-    """The application for these settings, answering as this client understands it.
+    """The application for these settings. Without client profiles it answers everybody as it would this `caller`.
 
     Without a `store` it keeps no records and takes no feedback. Raises: SettingError.
     """
-    regimen = knowledge_for(settings)
+    regimen, clients = knowledge_for(settings), clients_of(settings)
     try:
         review = services.DrugReview(
             rulebook=Rulebook(regimen),
-            fhir=FhirClient(budget_ms=settings.fhir_budget_ms),
+            fhir=FhirClient(budget_ms=settings.fhir_budget_ms, may_connect=address_rule(settings)),
             zone=settings.timezone,
             clock=services.clock(settings.now),
-            profile=profile,
+            caller=caller,
         )
         offers = services.offers(review)
         entries = tuple(offer.entry for offer in offers)
@@ -103,6 +114,35 @@ def build(
         max_body_bytes=settings.max_body_bytes,
         recorder=Recorder(store, on_loss=counters.lost) if store else None,
         counters=counters,
+        access=access_of(clients, review, settings) if clients else None,
+    )
+
+
+def address_rule(settings: Settings) -> AddressRule:
+    """Where this service may connect to at all; a client's profile says which FHIR servers are asked for it."""
+    if not settings.is_demo:
+        return production_rule
+    return listed_demonstration_rule if settings.clients else demonstration_rule
+
+
+def access_of(clients: Sequence[Client], review: services.DrugReview, settings: Settings) -> web.Access:
+    """The door that lets in the registered clients, each to answers as it understands them."""
+    shelf = KeyShelf(clients, fetch=key_fetcher(address_rule(settings)), clock=seconds)
+    doorkeeper = Doorkeeper(
+        clients,
+        public_url=settings.public_url or LOCAL_URL,
+        keys=shelf.keys,
+        remember=ProcessMemory().is_new_token,
+        now=services.now,
+        strict=not settings.is_demo,
+    )
+    return web.Access(
+        name_of=doorkeeper.name_of,
+        offers={
+            client.name: {offer.entry.id: offer for offer in services.offers(replace(review, caller=client.caller))}
+            for client in clients
+        },
+        origins=frozenset(origin for client in clients for origin in client.cors_origins),
     )
 
 
@@ -116,11 +156,15 @@ def opened(store: Store) -> Store:
     return store
 
 
-def create_app() -> Flask:
-    """The application for this process's environment; a wrong setting ends the process with code 2 and one line."""
+def create_app(url: str = LOCAL_URL) -> Flask:
+    """The application for this process's environment; a wrong setting ends the process with code 2 and one line.
+
+    `url`: where it is reached if `CDS_PUBLIC_URL` does not say so.
+    """
     log_lines_to_stderr()
     try:
         settings = read_settings(os.environ)
+        settings = settings.model_copy(update={"public_url": settings.public_url or url})
         application = build(
             settings,
             store=opened(Store(settings.database_url)),
@@ -155,10 +199,11 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=_port, default=8080, help="0 takes any free port")
     given = parser.parse_args(arguments)
-    application = create_app()
-    server = make_server(given.host, given.port, application, threaded=True, request_handler=_Connection)
+    server = make_server(given.host, given.port, Flask("not ready"), threaded=True, request_handler=_Connection)
     host = f"[{given.host}]" if ":" in given.host else given.host
-    print(f"CDS service ready: http://{host}:{server.port}/cds-services", flush=True)
+    url = f"http://{host}:{server.port}"
+    server.app = create_app(url)
+    print(f"CDS service ready: {url}/cds-services", flush=True)
     try:
         server.serve_forever()
     except KeyboardInterrupt:

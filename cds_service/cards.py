@@ -14,14 +14,13 @@ from typing import Final, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from cds_service import dialects, wire
-from cds_service.clients import Profile
+from cds_service.clients import ANY_PROFILE, Profile
 from cds_service.engine.advice import Advice, Assessment, Because
 from cds_service.engine.words import NOT_KNOWN
 from cds_service.knowledge.regimen import Origin, Regimen, Row, Sources
 from cds_service.suggestions import NO_ORDERS, Orders, offers
 
 ROW_SYSTEM: Final = "https://tarlatamab-cds.example.org/CodeSystem/row"
-ANY_CLIENT: Final = Profile()
 LONGEST_FACT: Final = 300
 SIMPLE: Final = re.compile(r"[^\W_]+(?:[ –-][^\W_]+)*")
 """Words, amounts and days with nothing in them that could be markup, a link or a line break: most slots."""
@@ -34,7 +33,7 @@ SECTION_TITLES: Final = {"why": "**Why**", "source": "**Source**"}
 
 
 def render(
-    assessment: Assessment, *, hook_instance: str, orders: Orders = NO_ORDERS, profile: Profile = ANY_CLIENT
+    assessment: Assessment, *, hook_instance: str, orders: Orders = NO_ORDERS, profile: Profile = ANY_PROFILE
 ) -> tuple[wire.Card, ...]:
     """The cards of an assessment, worst first; the same call gives the same bytes.
 

@@ -5,6 +5,7 @@ Only rendering reads a Profile: the rules say the same to every client.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
@@ -19,6 +20,7 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -43,6 +45,9 @@ class Profile(BaseModel):
     system_actions: Literal["off", "on", "mirror"] = "off"
 
 
+ANY_PROFILE: Final = Profile()
+
+
 def _is_encrypted(address: str, info: ValidationInfo) -> str:
     """http is for demonstrations alone (C3)."""
     if not address.startswith("https://") and not (info.context or {}).get("demo"):
@@ -56,6 +61,28 @@ def _zone(name: object) -> ZoneInfo:
     except (KeyError, OSError, ValueError):
         raise ValueError("expected an IANA time zone") from None
 
+
+SANDBOX: Final = "https://sandbox.cds-hooks.org"
+"""The issuer of the reference sandbox: its private key is public, so anybody can sign in its name (C113)."""
+
+PRIVATE_PARTS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who calls, as far as an answer depends on it.
+
+    `zone` None: the clinic's. `fhir_servers` None: any that a demonstration may call.
+    """
+
+    name: str = ""
+    profile: Profile = ANY_PROFILE
+    zone: ZoneInfo | None = None
+    fhir_servers: tuple[str, ...] | None = None
+
+
+ANYBODY: Final = Caller()
+"""A demonstration without client profiles does not ask who calls."""
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Address = Annotated[str, StringConstraints(pattern=ADDRESS), AfterValidator(_is_encrypted)]
@@ -89,9 +116,27 @@ class Client(Profile):
 
     @model_validator(mode="after")
     def _pins_keys(self) -> Client:
-        if self.jwks is not None and not (isinstance(self.jwks.get("keys"), list) and self.jwks["keys"]):
+        keys = self.jwks.get("keys") if self.jwks is not None else [{"kty": "EC", "kid": "fetched"}]
+        if not (isinstance(keys, list) and keys and all(isinstance(key, dict) for key in keys)):
             raise ValueError("jwks: expected {keys: [...]} with at least one key")
+        if any(PRIVATE_PARTS & key.keys() for key in keys):
+            raise ValueError("jwks: expected public keys only; one of these is private")
+        if not all(key.get("kty") in {"EC", "RSA", "OKP"} and isinstance(key.get("kid"), str) for key in keys):
+            raise ValueError("jwks: expected kty (EC, RSA or OKP) and kid in each key")
         return self
+
+    @field_validator("iss")
+    @classmethod
+    def _is_not_anybody(cls, iss: str, info: ValidationInfo) -> str:
+        if iss == SANDBOX and not (info.context or {}).get("demo"):
+            raise ValueError("expected another issuer: the private key of the reference sandbox is public")
+        return iss
+
+    @property
+    def caller(self) -> Caller:
+        """The client as an answer sees it."""
+        profile = Profile(**{name: getattr(self, name) for name in Profile.model_fields})
+        return Caller(name=self.name, profile=profile, zone=self.timezone, fhir_servers=self.fhir_servers)
 
 
 class _File(BaseModel):
@@ -100,10 +145,10 @@ class _File(BaseModel):
     clients: Annotated[tuple[Client, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _each_issuer_once(self) -> _File:
-        issuers = [client.iss for client in self.clients]
-        if len(set(issuers)) < len(issuers):
-            raise ValueError("two clients have the same iss")
+    def _each_client_once(self) -> _File:
+        for what in ("iss", "name"):
+            if len({getattr(client, what) for client in self.clients}) < len(self.clients):
+                raise ValueError(f"two clients have the same {what}")
         return self
 
 

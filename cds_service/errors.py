@@ -3,6 +3,7 @@
 ServiceError
 ├── SettingError      a setting is wrong: the start ends with exit code 2 and one line
 ├── KnowledgeError    the knowledge file is wrong: the start ends with file and line
+├── NotAuthenticated  nobody known calls: 401, the same for every reason
 ├── RequestError      the call cannot be read: 400, with the JSON path of each mistake
 ├── NothingReadable   none of the needed data could be had: 412, with the keys and reasons
 └── StoreUnavailable  the database cannot be read or written: feedback gets 503, advice goes on without it
@@ -24,6 +25,10 @@ class SettingError(ServiceError):
 
 class KnowledgeError(ServiceError):
     """The knowledge file, or a use of it, is wrong."""
+
+
+class NotAuthenticated(ServiceError):
+    """The caller is not one of the clients. The text is a word for the metrics; the caller is not told it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,8 @@ _PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,252})|[0-9a-f:.]{2,45}")
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*")
 _DOTS: Final = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
-_CLOUD_METADATA: Final = frozenset({ip_address("168.63.129.16")})  # a public address that only answers inside one cloud
+_CLOUD_METADATA: Final = frozenset(map(ip_address, ("168.63.129.16", "100.100.100.200", "fd00:ec2::254")))
+"""Addresses beside the link-local ones that only answer inside one cloud."""
 _PROTOCOL: Final = (ip_network("192.0.0.0/24"),)  # protocol assignments; clouds answer there, too
 _TRANSLATED: Final = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))  # NAT64: the IPv4 address at the end
 
@@ -105,6 +106,19 @@ def demonstration_rule(scheme: str, address: Address) -> bool:
         return True
     meant = tuple(_meant_by(address))
     return scheme == "https" and all(each.is_global and not _is_special(each) for each in meant)
+
+
+def production_rule(scheme: str, address: Address) -> bool:
+    """A hospital's own networks and the Internet by https; never this machine, a link-local or a metadata address."""
+    meant = tuple(_meant_by(address))
+    return scheme == "https" and not any(
+        each.is_loopback or each.is_link_local or each.is_unspecified or _is_special(each) for each in meant
+    )
+
+
+def listed_demonstration_rule(scheme: str, address: Address) -> bool:
+    """Demo mode with client profiles: what production takes, and this machine in any scheme."""
+    return _is_loopback(address) or production_rule(scheme, address)
 
 
 def _is_loopback(address: Address) -> bool:

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -27,6 +27,7 @@ from fhir_mappings.chart import Resource
 logging.getLogger("urllib3").setLevel(logging.WARNING)  # its debug lines hold URLs, and with them patient ids
 
 MEBIBYTE: Final = 1024 * 1024
+SECONDS_FOR_KEYS: Final = 3.0
 SLACK_SECONDS: Final = 0.01
 """A failure this near to the end of the budget is the end of the budget."""
 
@@ -86,12 +87,19 @@ class FhirClient:
         self._lock = threading.Lock()
         self.executor: Final = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="fhir")
 
-    def reader(self, base_url: str | None, token: str | None = None) -> FhirReader | None:
-        """The reader for one call, whose budget begins now; None where the call names no FHIR server."""
+    def reader(
+        self, base_url: str | None, token: str | None = None, *, only: Sequence[str] | None = None
+    ) -> FhirReader | None:
+        """The reader for one call, whose budget begins now; None where the call names no FHIR server.
+
+        `only`: the bases that may be asked for this client; the reader of another one asks nothing and says so.
+        """
         if not base_url:
             return None
+        base = base_of(base_url)
+        is_listed = only is None or base in map(base_of, only)
         call = CallTime(budget_seconds=self._budget_seconds, clock=time.monotonic, may_connect=self._may_connect)
-        return FhirReader(client=self, call=call, base=base_of(base_url), token=token)
+        return FhirReader(client=self, call=call, base=base if is_listed else None, token=token)
 
     def adapter(self, base: Base) -> FhirAdapter:
         """The open connections to this server; those of the server that was asked longest ago are given up."""
@@ -234,23 +242,7 @@ class _Errand:
             return self._get(url, most=most)
 
     def _get(self, url: str, *, most: int) -> bytes:
-        left = self.call.seconds_left()
-        if left <= 0:
-            raise FhirFailed(Failure.TIMEOUT)
-        try:
-            with one_request(self.call):
-                response = self.adapter.send(self._request(url), stream=True, timeout=(left, left), verify=True)
-                try:
-                    check_status(response.status_code)
-                    return body_of(response, most)
-                finally:
-                    response.close()
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            if isinstance(error, requests.Timeout) or self.call.seconds_left() <= SLACK_SECONDS:
-                raise FhirFailed(Failure.TIMEOUT) from None
-            if isinstance(error, requests.exceptions.ContentDecodingError):
-                raise FhirFailed(Failure.MALFORMED) from None
-            raise FhirFailed(Failure.CONNECTION_FAILED) from None
+        return _body(self._request(url), adapter=self.adapter, call=self.call, most=most)
 
     def _request(self, url: str) -> requests.PreparedRequest:
         headers = {
@@ -261,3 +253,50 @@ class _Errand:
         if self.token is not None:
             headers["Authorization"] = f"Bearer {self.token}"
         return requests.Request("GET", url, headers=headers).prepare()
+
+
+def _body(request: requests.PreparedRequest, *, adapter: FhirAdapter, call: CallTime, most: int) -> bytes:
+    """The bytes that are answered with status 200, at most so many. Raises: FhirFailed."""
+    left = call.seconds_left()
+    if left <= 0:
+        raise FhirFailed(Failure.TIMEOUT)
+    try:
+        with one_request(call):
+            response = adapter.send(request, stream=True, timeout=(left, left), verify=True)
+            try:
+                check_status(response.status_code)
+                return body_of(response, most)
+            finally:
+                response.close()
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        if isinstance(error, requests.Timeout) or call.seconds_left() <= SLACK_SECONDS:
+            raise FhirFailed(Failure.TIMEOUT) from None
+        if isinstance(error, requests.exceptions.ContentDecodingError):
+            raise FhirFailed(Failure.MALFORMED) from None
+        raise FhirFailed(Failure.CONNECTION_FAILED) from None
+
+
+# --- keys of clients ----------------------------------------------------------------------------------------
+
+
+def key_fetcher(may_connect: AddressRule) -> Callable[[str], bytes]:
+    """Gets what stands at a `jwks_url`, as carefully as anything from a FHIR server. Raises: FhirFailed."""
+    adapter = FhirAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def fetch(url: str) -> bytes:
+        request = requests.Request("GET", url, headers={"Accept": "application/json", "User-Agent": "tarlatamab-cds"})
+        call = CallTime(budget_seconds=SECONDS_FOR_KEYS, clock=time.monotonic, may_connect=may_connect)
+        end = threading.Timer(SECONDS_FOR_KEYS, call.end)
+        end.daemon = True
+        end.start()
+        try:
+            return _body(request.prepare(), adapter=adapter, call=call, most=MEBIBYTE)
+        finally:
+            end.cancel()
+
+    return fetch
+
+
+def seconds() -> float:
+    """A monotonic reading, for how old keys are."""
+    return time.monotonic()

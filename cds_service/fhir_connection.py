@@ -51,6 +51,7 @@ class CallTime:
     def let_go(self, hold: _Hold) -> None:
         with _LOCK:
             self._holds.discard(hold)
+            hold.line.let_go(hold)
 
     def end(self) -> None:
         """Shut every socket still in use: whoever waits for a byte there gets an error at once."""
@@ -152,9 +153,18 @@ class _Line(HTTPConnection):
             with suppress(OSError):  # the other side was faster
                 self.handle.shutdown(socket.SHUT_RDWR)
 
+    def let_go(self, hold: _Hold) -> None:
+        """The request that held this line is over."""
+        if self.holder is hold:
+            self.holder = None
+            if self.sock is None:
+                self._close_handle()
+
     def close(self) -> None:
+        """An answer that ends with its connection is still read after this: till then the handle stays."""
         super().close()
-        self._close_handle()
+        if self.holder is None:
+            self._close_handle()
 
     def _close_handle(self) -> None:
         handle, self.handle = self.handle, None
@@ -191,4 +201,5 @@ def tls_context() -> SSLContext:
     """The certificate authorities, read once for the process: reading them takes longer than many an answer."""
     context = create_urllib3_context()
     context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
+    context.load_default_certs()  # those of the machine too: a hospital has an authority of its own
     return context

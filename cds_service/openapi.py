@@ -49,6 +49,7 @@ HEALTH: Final[Schema] = {"type": "object", "properties": {"status": {"const": "o
 
 REFUSALS: Final[Mapping[int, str]] = {
     400: "The body cannot be read; each issue names the JSON path, never a value.",
+    401: "The call is not authenticated; the body is the same whatever the reason.",
     404: "There is nothing at this address: this deployment does not offer the service.",
     405: "This address does not take this method; `Allow` names those that it takes.",
     412: "None of the needed data could be had; each issue names a prefetch key and the reason.",
@@ -56,6 +57,12 @@ REFUSALS: Final[Mapping[int, str]] = {
     415: "The body is not sent as application/json, or with a content encoding.",
     500: "The service failed; the call was not assessed.",
     503: "The store is not available; nothing was stored. Send it again.",
+}
+SIGNED: Final[Mapping[str, Any]] = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "A JSON Web Token for this one call, signed by a registered client, as CDS Hooks has it.",
 }
 """Each with an OperationOutcome without patient data (C43)."""
 
@@ -65,6 +72,7 @@ ALWAYS: Final[Mapping[str, Any]] = {
     "Access-Control-Allow-Origin": {"description": "For browsers that may read the answer.", "schema": TEXT},
 }
 REFUSING: Final[Mapping[int, Mapping[str, Any]]] = {
+    401: {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}}},
     405: {"Allow": {"required": True, "schema": TEXT}},
     503: {"Retry-After": {"required": True, "schema": TEXT}},
 }
@@ -74,7 +82,7 @@ REFUSING: Final[Mapping[int, Mapping[str, Any]]] = {
 class Endpoint:
     """One method of one address: what it takes, what it gives (by media type) and which statuses refuse a call.
 
-    `hook` is the only one that the body may name.
+    `hook` is the only one that the body may name. `signed`: a token is asked for.
     """
 
     path: str
@@ -85,13 +93,16 @@ class Endpoint:
     takes: Body | None = None
     hook: str = ""
     refuses: tuple[int, ...] = (405, 500)
+    signed: bool = False
 
 
 CALL_REFUSALS: Final = (400, 404, 405, 412, 413, 415, 500)
 FEEDBACK_REFUSALS: Final = (400, 404, 405, 413, 415, 500, 503)
+SIGNED_CALL_REFUSALS: Final = (400, 401, 404, 405, 412, 413, 415, 500, 503)
+SIGNED_FEEDBACK_REFUSALS: Final = (400, 401, 404, 405, 413, 415, 500, 503)
 
 
-def endpoints(services: Sequence[wire.Service]) -> tuple[Endpoint, ...]:
+def endpoints(services: Sequence[wire.Service], *, needs_token: bool = False) -> tuple[Endpoint, ...]:
     """Every address of the service. Those of calls and feedback are one for each entry of the discovery."""
     calls = (
         Endpoint(
@@ -102,7 +113,8 @@ def endpoints(services: Sequence[wire.Service]) -> tuple[Endpoint, ...]:
             takes=wire.request_model(service.hook),
             hook=service.hook,
             gives={JSON: wire.CdsResponse},
-            refuses=CALL_REFUSALS,
+            refuses=SIGNED_CALL_REFUSALS if needs_token else CALL_REFUSALS,
+            signed=needs_token,
         )
         for service in services
     )
@@ -114,7 +126,8 @@ def endpoints(services: Sequence[wire.Service]) -> tuple[Endpoint, ...]:
             method="post",
             takes=FEEDBACK,
             gives={JSON: wire.FeedbackResponse},
-            refuses=FEEDBACK_REFUSALS,
+            refuses=SIGNED_FEEDBACK_REFUSALS if needs_token else FEEDBACK_REFUSALS,
+            signed=needs_token,
         )
         for service in services
     )
@@ -135,9 +148,11 @@ def endpoints(services: Sequence[wire.Service]) -> tuple[Endpoint, ...]:
     )
 
 
-def document(services: Sequence[wire.Service], *, examples: Path = EXAMPLES) -> dict[str, Any]:
+def document(
+    services: Sequence[wire.Service], *, needs_token: bool = False, examples: Path = EXAMPLES
+) -> dict[str, Any]:
     """The OpenAPI document of these services, with the requests in the folder `examples` where there is one."""
-    described = endpoints(services)
+    described = endpoints(services, needs_token=needs_token)
     references, schemas = _schemas(described)
     by_hook = _examples(examples)
     paths: dict[str, dict[str, Any]] = {}
@@ -156,6 +171,7 @@ def document(services: Sequence[wire.Service], *, examples: Path = EXAMPLES) -> 
         "components": {
             "schemas": schemas,
             "responses": {str(status): _refusal(status, references) for status in REFUSALS},
+            **({"securitySchemes": {"client": SIGNED}} if needs_token else {}),
         },
     }
 
@@ -236,6 +252,8 @@ def _operation(
     endpoint: Endpoint, references: Mapping[_Key, Schema], examples: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     operation: dict[str, Any] = {"operationId": endpoint.name, "summary": endpoint.does}
+    if endpoint.signed:
+        operation["security"] = [{"client": []}]
     if endpoint.takes is not None:
         schema = references[endpoint.takes, "validation"] if isinstance(endpoint.takes, type) else endpoint.takes
         if endpoint.hook:

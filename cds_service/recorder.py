@@ -56,7 +56,7 @@ class Recorder:
         if cards[room:]:
             self._lose(len(cards) - room)
 
-    def feedback(self, entries: Sequence[Feedback | Rejected], *, service: str, at: datetime) -> Kept:
+    def feedback(self, entries: Sequence[Feedback | Rejected], *, service: str, at: datetime, client: str = "") -> Kept:
         """Store these entries; on return they are on disk. Raises: StoreUnavailable.
 
         A card that was sent a moment ago may still be waiting: it goes first, so that its row is known.
@@ -66,7 +66,7 @@ class Recorder:
             self._changed.wait_for(
                 lambda: not any(shown.card in cards for shown in self._waiting), SECONDS_FOR_A_CARD_ON_ITS_WAY
             )
-        return self._store.add_feedback(entries, service=service, at=at)
+        return self._store.add_feedback(entries, service=service, at=at, client=client)
 
     def close(self) -> None:
         """Write what is waiting, for a few seconds at most; what then still waits is lost, counted and logged."""

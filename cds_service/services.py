@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from cds_service import cards, dialects, fhir_knowledge, wire
 from cds_service.bundles import resource_of
-from cds_service.clients import Profile
+from cds_service.clients import ANYBODY, Caller
 from cds_service.engine.case import Occasion
 from cds_service.engine.rulebook import Rulebook
 from cds_service.fhir_client import FhirClient, FhirReader
@@ -101,14 +101,15 @@ OCCASIONS: Final[Mapping[str, Occasion]] = {
 class DrugReview:
     """Answers each hook from the patient's record, at the clock's reading in the clinic's zone.
 
-    `profile` says what the client understands of the answer; the rules do not know it.
+    `caller` says what the client understands of the answer, which FHIR servers are asked for it, and in which zone it
+    counts days if not the clinic's; the rules do not know it.
     """
 
     rulebook: Rulebook
     fhir: FhirClient
     zone: ZoneInfo
     clock: Callable[[], datetime]
-    profile: Profile = cards.ANY_CLIENT
+    caller: Caller = ANYBODY
 
     def order_sign(self, call: wire.HookRequest) -> Answer:
         """What is to be said before these orders are signed?"""
@@ -147,30 +148,31 @@ class DrugReview:
         return self._assessed(call, self.chart(call, reader=reader))
 
     def _assessed(self, call: wire.HookRequest, chart: Chart, *, details_may_be_missing: bool = False) -> Answer:
-        at = self.clock().astimezone(self.zone)
-        state = treatment_state.read(chart, zone=self.zone, at=at)
+        zone = self.caller.zone or self.zone
+        at = self.clock().astimezone(zone)
+        state = treatment_state.read(chart, zone=zone, at=at)
         assessment = self.rulebook.assess(
             state,
             at=at,
-            zone=self.zone,
+            zone=zone,
             selections=chart.selections,
             details_may_be_missing=details_may_be_missing,
             occasion=OCCASIONS[call.hook],
         )
         orders = Orders(patient_id=call.context.patient_id, drafts=chart.draft_orders)
-        told = cards.render(assessment, hook_instance=call.hook_instance, orders=orders, profile=self.profile)
+        told = cards.render(assessment, hook_instance=call.hook_instance, orders=orders, profile=self.caller.profile)
         signed = (
             () if details_may_be_missing else marks(assessment, orders)
         )  # an order still being written is unchecked
         return Answer(
-            response=dialects.response(told, signed, self.profile),
+            response=dialects.response(told, signed, self.caller.profile),
             rows=assessment.fired,
             unknowns=kinds_of(state.unknowns),
         )
 
     def _reader(self, call: wire.HookRequest) -> FhirReader | None:
         token = call.fhir_authorization.access_token.get_secret_value() if call.fhir_authorization else None
-        return self.fhir.reader(call.fhir_server, token)
+        return self.fhir.reader(call.fhir_server, token, only=self.caller.fhir_servers)
 
     def chart(
         self, call: wire.HookRequest, *, details_may_be_missing: bool = False, reader: FhirReader | None = None
@@ -341,7 +343,7 @@ def offers(review: DrugReview) -> tuple[Offer, ...]:
 # --- records of what was shown ------------------------------------------------------------------------------
 
 
-def shown(offer: Offer, answer: Answer) -> tuple[Shown, ...]:
+def shown(offer: Offer, answer: Answer, *, client: str = "") -> tuple[Shown, ...]:
     """The records of the cards in an answer: which rows spoke, and nothing of the patient."""
     at = now()
     return tuple(
@@ -355,6 +357,7 @@ def shown(offer: Offer, answer: Answer) -> tuple[Shown, ...]:
             indicator=card.indicator,
             knowledge=card.extension.advice.knowledge,
             shown_at=at,
+            client=client,
         )
         for card in answer.response.cards
         if card.uuid and card.extension

@@ -28,17 +28,17 @@ from cds_service.knowledge.regimen import Sources
 PREFIX: Final = "CDS_"
 
 TAKES: Final[Mapping[str, str]] = {
-    "CDS_MODE": "demo (production needs client authentication, which is not available in this version)",
-    "CDS_PUBLIC_URL": "an http or https URL without query, such as https://cds.example",
-    "CDS_CLIENTS": "nothing yet: client authentication is not available in this version",
+    "CDS_MODE": "demo or production",
+    "CDS_PUBLIC_URL": "an http or https URL without query, such as https://cds.example (production: https, required)",
+    "CDS_CLIENTS": "the path of a readable file of client profiles (production: required)",
     "CDS_DATABASE_URL": "sqlite:///FILE or postgresql+psycopg://…",
-    "CDS_TIMEZONE": "an IANA time zone, such as Europe/Vienna",
+    "CDS_TIMEZONE": "an IANA time zone, such as Europe/Vienna (production: required)",
     "CDS_SOURCES": "seed+label or seed",
     "CDS_KNOWLEDGE": "the path of a readable knowledge file",
     "CDS_ACCEPT_UNREVIEWED": "the name of the person who answers for rows that nobody has reviewed",
     "CDS_FHIR_BUDGET_MS": "a whole number of milliseconds from 1 to 60000",
     "CDS_MAX_BODY_BYTES": "a whole number of bytes from 1024 to 1073741824",
-    "CDS_NOW": "a moment with its offset as in RFC 3339, such as 2026-01-20T09:00:00+01:00",
+    "CDS_NOW": "a moment with its offset as in RFC 3339, such as 2026-01-20T09:00:00+01:00 (demo only)",
 }
 """Every variable and what it takes: the second half of each error, and the list of known names."""
 
@@ -63,20 +63,16 @@ def _readable(path: Path) -> Path:
     return path
 
 
-def _never(_: object) -> object:
-    raise ValueError("not available")
-
-
 class Settings(BaseModel):
     """What an operator decides; the defaults serve a demonstration on one machine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mode: Annotated[Literal["demo"], Field(alias="CDS_MODE")] = "demo"
+    mode: Annotated[Literal["demo", "production"], Field(alias="CDS_MODE")] = "demo"
     public_url: Annotated[
         Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$")] | None, Field(alias="CDS_PUBLIC_URL")
     ] = None
-    clients: Annotated[None, BeforeValidator(_never), Field(alias="CDS_CLIENTS")] = None
+    clients: Annotated[Annotated[Path, AfterValidator(_readable)] | None, Field(alias="CDS_CLIENTS")] = None
     database_url: Annotated[
         str,
         StringConstraints(pattern=r"^(sqlite:///|postgresql\+psycopg://)\S+$"),
@@ -93,6 +89,10 @@ class Settings(BaseModel):
     max_body_bytes: Annotated[int, Field(alias="CDS_MAX_BODY_BYTES", ge=1_024, le=1_073_741_824)] = 10 * 1024 * 1024
     now: Annotated[Annotated[datetime, BeforeValidator(_moment)] | None, Field(alias="CDS_NOW")] = None
 
+    @property
+    def is_demo(self) -> bool:
+        return self.mode == "demo"
+
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """The settings in `environment`; a variable that is set to nothing counts as not set.
@@ -105,7 +105,25 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     for name in given.keys() - TAKES.keys():
         raise SettingError(f"{name}: no such setting; there are {', '.join(TAKES)}")
     try:
-        return Settings.model_validate(given)
+        settings = Settings.model_validate(given)
     except ValidationError as error:
         name = min(str(found["loc"][0]) for found in error.errors(include_input=False, include_url=False))
         raise SettingError(f"{name} takes {TAKES[name]}") from None
+    _refuse_half_a_production(settings, given)
+    return settings
+
+
+def _refuse_half_a_production(settings: Settings, given: Mapping[str, Any]) -> None:
+    """Production has no defaults for what a hospital has to decide, and no clock that stands still.
+
+    Raises: SettingError.
+    """
+    if settings.is_demo:
+        return
+    for name in ("CDS_CLIENTS", "CDS_PUBLIC_URL", "CDS_TIMEZONE"):
+        if name not in given:
+            raise SettingError(f"{name} is missing: it takes {TAKES[name]}")
+    if not str(settings.public_url).startswith("https://"):
+        raise SettingError(f"CDS_PUBLIC_URL takes {TAKES['CDS_PUBLIC_URL']}")
+    if settings.now is not None:
+        raise SettingError(f"CDS_NOW takes {TAKES['CDS_NOW']}")

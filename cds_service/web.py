@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +18,11 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
 from cds_service import feedback, metrics, openapi, services, wire
-from cds_service.errors import NothingReadable, RequestError, StoreUnavailable
+from cds_service.errors import NotAuthenticated, NothingReadable, RequestError, StoreUnavailable
 from cds_service.openapi import FHIR_JSON, JSON, MARKDOWN
 from cds_service.recorder import Recorder
 
 CORS: Final = {
-    "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
     "Access-Control-Allow-Headers": "Authorization, Content-Type",  # by name: `*` does not cover Authorization (C111)
     "Access-Control-Max-Age": "600",
@@ -39,7 +39,33 @@ SECONDS_TO_RETRY: Final = "30"
 MISTAKES_NAMED: Final = 20
 """Of a feedback call's rejected entries; the rest is counted."""
 
+NOT_AUTHENTICATED: Final = "The call is not authenticated: it needs a JSON Web Token of a registered client."
+NOT_REMEMBERED: Final = (
+    "The call was not assessed: the store is not available, so that nobody knows whether its token was used before. "
+    "Send it again with another token."
+)
+STORE_DOWN: Final = "The store is not available; nothing was stored. Send it again."
+
 log: Final = logging.getLogger("cds_service")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """Who may call which services, and from the pages of which origins.
+
+    `name_of`: (Authorization header, service id) → the client's name; raises NotAuthenticated. `offers`: by the
+    client's name, then by id. `origins` None: any, and nobody is asked for a name.
+    """
+
+    name_of: Callable[[str | None, str], str]
+    offers: Mapping[str, Mapping[str, services.Offer]]
+    origins: frozenset[str] | None
+
+
+def open_to_everybody(offers: tuple[services.Offer, ...]) -> Access:
+    """A demonstration: callers have no name."""
+    by_id = {offer.entry.id: offer for offer in offers}
+    return Access(name_of=lambda *_: "", offers={"": by_id}, origins=None)
 
 
 def create_web(
@@ -49,11 +75,13 @@ def create_web(
     max_body_bytes: int,
     recorder: Recorder | None = None,
     counters: metrics.Metrics | None = None,
+    access: Access | None = None,
 ) -> Flask:
-    """The WSGI application that answers for `offers`, open to every origin (demo mode).
+    """The WSGI application that answers for `offers`; without `access` for everybody.
 
     Without a `recorder` nothing is kept: feedback is refused with 503.
     """
+    door = access or open_to_everybody(offers)
     counters = counters or metrics.Metrics()
     web = Flask("cds_service", static_folder=None)
     web.config["MAX_CONTENT_LENGTH"] = max_body_bytes
@@ -62,8 +90,8 @@ def create_web(
     entries = tuple(offer.entry for offer in offers)
     discovery = wire.encode(wire.Discovery(services=entries))
     forms = knowledge_forms(knowledge)
-    description = msgspec.json.encode(openapi.document(entries))
-    by_id = {offer.entry.id: offer for offer in offers}
+    description = msgspec.json.encode(openapi.document(entries, needs_token=access is not None))
+    ids = frozenset(entry.id for entry in entries)
 
     @web.get("/cds-services")
     def discover() -> Response:
@@ -72,16 +100,16 @@ def create_web(
     @web.post("/cds-services/<service_id>")
     @web.post("/cds-services//<service_id>")  # the reference sandbox joins a typed trailing slash so
     def call(service_id: str) -> Response:
-        if service_id not in by_id:
+        if service_id not in ids:
             raise NotFound
-        return answer_call(by_id[service_id], recorder, counters)
+        return answer_call(service_id, door, recorder, counters)
 
     @web.post("/cds-services/<service_id>/feedback")
     @web.post("/cds-services//<service_id>/feedback")
     def tell(service_id: str) -> Response:
-        if service_id not in by_id:
+        if service_id not in ids:
             raise NotFound
-        return answer_feedback(service_id, recorder, counters)
+        return answer_feedback(service_id, door, recorder, counters)
 
     @web.get("/metrics")
     def numbers() -> Response:
@@ -102,7 +130,7 @@ def create_web(
         return Response(b'{"status":"ok"}', mimetype=JSON)  # served only once the knowledge is loaded
 
     web.register_error_handler(HTTPException, refuse)
-    web.after_request(add_headers)
+    web.after_request(lambda response: add_headers(response, door.origins))
     return web
 
 
@@ -112,25 +140,28 @@ def knowledge_forms(knowledge: services.Knowledge) -> Mapping[str, bytes]:
     return {MARKDOWN: knowledge.markdown.encode(), JSON: json(knowledge.data), FHIR_JSON: json(knowledge.fhir)}
 
 
-def answer_call(offer: services.Offer, recorder: Recorder | None, counters: metrics.Metrics) -> Response:
+def answer_call(service_id: str, door: Access, recorder: Recorder | None, counters: metrics.Metrics) -> Response:
     """Read the call, let the service answer it, and say what happened in one log line, the counters and the store."""
-    started, hook_instance = services.milliseconds(), ""
+    started, hook_instance, caller = services.milliseconds(), "", ""
     answer: services.Answer | None = None
+    offer: services.Offer | None = None
 
     def assess() -> Response:
-        nonlocal answer, hook_instance
+        nonlocal answer, caller, hook_instance, offer
+        caller = door.name_of(request.headers.get("Authorization"), service_id)
+        offer = door.offers[caller][service_id]
         called = wire.read_request(json_body(), offer.entry.hook)
         hook_instance = called.hook_instance
         answer = offer.answer(called)
         return Response(wire.encode(answer.response), mimetype=JSON)
 
-    response, failure = answered(assess, "The service failed; the call was not assessed.")
+    response, failure = answered(assess, "The service failed; the call was not assessed.", NOT_REMEMBERED)
     said = answer if answer and response.status_code == 200 else services.NOTHING_TO_SAY
-    if recorder is not None:
-        recorder.shown(services.shown(offer, said))
+    if recorder is not None and offer is not None:
+        recorder.shown(services.shown(offer, said, client=caller))
     milliseconds = round(services.milliseconds() - started, 1)
     counters.called(
-        offer.entry.id,
+        service_id,
         status=response.status_code,
         milliseconds=milliseconds,
         cards=[(services.leading_row(card), card.indicator) for card in said.response.cards],
@@ -138,7 +169,8 @@ def answer_call(offer: services.Offer, recorder: Recorder | None, counters: metr
     )
     line = {
         "event": "call",
-        "service": offer.entry.id,
+        "service": service_id,
+        "client": caller,
         "hookInstance": hook_instance,
         "status": response.status_code,
         "rows": answer.rows if answer else (),
@@ -146,23 +178,24 @@ def answer_call(offer: services.Offer, recorder: Recorder | None, counters: metr
         "milliseconds": milliseconds,
         **failure,
     }
-    log.log(logging.ERROR if failure else logging.INFO, msgspec.json.encode(line).decode())
+    log.log(logging.ERROR if "error" in failure else logging.INFO, msgspec.json.encode(line).decode())
     return response
 
 
-def answer_feedback(service_id: str, recorder: Recorder | None, counters: metrics.Metrics) -> Response:
+def answer_feedback(service_id: str, door: Access, recorder: Recorder | None, counters: metrics.Metrics) -> Response:
     """Store what clinicians did with cards, then say so; the log has numbers only, never a word of the client's."""
-    started = services.milliseconds()
+    started, caller = services.milliseconds(), ""
     receipt = wire.FeedbackReceipt(received=0, recorded=0, repeated=0, rejected=0)
     recorded: Mapping[tuple[str, str], int] = {}
     rejected: Mapping[str, int] = {}
 
     def keep() -> Response:
-        nonlocal receipt, recorded, rejected
+        nonlocal caller, receipt, recorded, rejected
+        caller = door.name_of(request.headers.get("Authorization"), service_id)
         entries = feedback.read(json_body())
         if recorder is None:
             raise StoreUnavailable("NoStore")
-        kept = recorder.feedback(entries, service=service_id, at=services.now())
+        kept = recorder.feedback(entries, service=service_id, at=services.now(), client=caller)
         recorded, rejected = kept.recorded, kept.rejected
         mistakes = [str(entry) for entry in entries if isinstance(entry, feedback.Rejected)]
         receipt = wire.FeedbackReceipt(
@@ -175,11 +208,12 @@ def answer_feedback(service_id: str, recorder: Recorder | None, counters: metric
         body = wire.FeedbackResponse(extension=wire.FeedbackExtension(receipt=receipt))
         return Response(wire.encode(body), mimetype=JSON)
 
-    response, failure = answered(keep, "The service failed; the feedback was not stored.")
+    response, failure = answered(keep, "The service failed; the feedback was not stored.", STORE_DOWN)
     counters.told(service_id, status=response.status_code, recorded=recorded, rejected=rejected)
     line = {
         "event": "feedback",
         "service": service_id,
+        "client": caller,
         "status": response.status_code,
         **receipt.model_dump(exclude={"mistakes"}),
         "outcomes": outcomes_of(recorded),
@@ -187,7 +221,7 @@ def answer_feedback(service_id: str, recorder: Recorder | None, counters: metric
         "milliseconds": round(services.milliseconds() - started, 1),
         **failure,
     }
-    log.log(logging.ERROR if failure else logging.INFO, msgspec.json.encode(line).decode())
+    log.log(logging.ERROR if "error" in failure else logging.INFO, msgspec.json.encode(line).decode())
     return response
 
 
@@ -196,16 +230,20 @@ def outcomes_of(recorded: Mapping[tuple[str, str], int]) -> Mapping[str, int]:
     return {f"{row} {outcome}": number for (row, outcome), number in recorded.items()}
 
 
-def answered(produce: Callable[[], Response], failed: str) -> tuple[Response, Mapping[str, Any]]:
+def answered(produce: Callable[[], Response], failed: str, down: str) -> tuple[Response, Mapping[str, Any]]:
     """What `produce` answers, or the refusal; for a fault of ours also what the log may say of it."""
     try:
         return produce(), {}
+    except NotAuthenticated as error:
+        response = outcome(401, issue("login", NOT_AUTHENTICATED))
+        response.headers["WWW-Authenticate"] = "Bearer"
+        return response, {"refused": str(error)}
     except RequestError as error:
         return outcome(400, *(issue("invalid", mistake.what, mistake.path) for mistake in error.mistakes)), {}
     except NothingReadable as error:
         return outcome(412, *(issue("incomplete", why, f"prefetch.{key}") for key, why in error.reasons.items())), {}
     except StoreUnavailable as error:
-        response = outcome(503, issue("transient", "The store is not available; nothing was stored. Send it again."))
+        response = outcome(503, issue("transient", down))
         response.headers["Retry-After"] = SECONDS_TO_RETRY
         return response, {"error": str(error)}
     except HTTPException as error:
@@ -255,9 +293,15 @@ def refuse(error: HTTPException) -> Response:
     return response
 
 
-def add_headers(response: Response) -> Response:
-    """CORS on every answer, errors too; nothing about a patient may be kept on the way."""
+def add_headers(response: Response, origins: frozenset[str] | None) -> Response:
+    """CORS on every answer, errors too (C111); nothing about a patient may be kept on the way."""
     response.headers.update(CORS)
+    if origins is None:
+        response.headers["Access-Control-Allow-Origin"] = "*"
+    else:
+        response.headers["Vary"] = "Origin"
+        if request.origin in origins:
+            response.headers["Access-Control-Allow-Origin"] = request.origin
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

@@ -95,14 +95,17 @@ def test_a_body_in_chunks_gets_its_413_where_it_reaches_the_limit(size: int, sta
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ({"CDS_TIMEZONE": "Mars/Olympus"}, "CDS_TIMEZONE takes an IANA time zone, such as Europe/Vienna"),
         (
-            {"CDS_MODE": "production"},
-            "CDS_MODE takes demo (production needs client authentication, which is not available in this version)",
+            {"CDS_TIMEZONE": "Mars/Olympus"},
+            "CDS_TIMEZONE takes an IANA time zone, such as Europe/Vienna (production: required)",
         ),
         (
-            {"CDS_CLIENTS": "clients.yaml"},
-            "CDS_CLIENTS takes nothing yet: client authentication is not available in this version",
+            {"CDS_MODE": "production"},
+            "CDS_CLIENTS is missing: it takes the path of a readable file of client profiles (production: required)",
+        ),
+        (
+            {"CDS_CLIENTS": "no-such-file.yaml"},
+            "CDS_CLIENTS takes the path of a readable file of client profiles (production: required)",
         ),
     ],
 )

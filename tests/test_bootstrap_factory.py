@@ -11,7 +11,8 @@ import pytest
 
 import app
 from cds_service.errors import SettingError
-from cds_service.settings import Settings, read_settings
+from cds_service.settings import read_settings
+from tests.auth.hospital import settings_for
 
 
 @pytest.fixture(autouse=True)
@@ -80,15 +81,10 @@ def test_the_log_names_who_answers_for_rows_that_nobody_has_reviewed(
     assert "The head of pharmacy answers for them." in page
 
 
-def in_production(**settings: str) -> Settings:
-    """Settings of a mode that no environment can ask for yet."""
-    return read_settings(settings).model_copy(update={"mode": "production"})
-
-
-def test_outside_a_demonstration_unreviewed_rows_do_not_speak_unless_somebody_answers_for_them() -> None:
+def test_outside_a_demonstration_unreviewed_rows_do_not_speak_unless_somebody_answers_for_them(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"^CDS_ACCEPT_UNREVIEWED is not set: \d+ of \d+ rows in force are not "):
-        app.build(in_production())
-    app.build(in_production(CDS_ACCEPT_UNREVIEWED="The head of pharmacy"))
+        app.build(settings_for(tmp_path, CDS_ACCEPT_UNREVIEWED=""))
+    app.build(settings_for(tmp_path, CDS_ACCEPT_UNREVIEWED="The head of pharmacy"))
 
 
 def test_a_demonstration_needs_nobody_to_answer_for_it() -> None:

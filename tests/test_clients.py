@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from app import build
-from cds_service.clients import Client, Profile, load, parse
+from cds_service.clients import Caller, Client, Profile, load, parse
 from cds_service.errors import SettingError
 from cds_service.settings import read_settings
 from tests.test_fhir_content import problems
@@ -143,8 +143,15 @@ def test_no_value_of_the_file_stands_in_an_error() -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.stem))
-def test_the_examples_are_valid_for_production(path: Path) -> None:
-    assert len(load(path, demo=False)) == 1
+def test_the_examples_are_valid(path: Path) -> None:
+    assert len(load(path, demo=True)) == 1
+
+
+@pytest.mark.conforms("C113")
+def test_the_example_of_an_ehr_is_valid_for_production_and_that_of_the_sandbox_is_not() -> None:
+    assert len(load(ROOT / "examples" / "clients-epic-like.yaml", demo=False)) == 1
+    with pytest.raises(SettingError, match="the private key of the reference sandbox is public"):
+        load(ROOT / "examples" / "clients-sandbox.yaml", demo=False)
 
 
 # --- whole calls -------------------------------------------------------------------------------------------------
@@ -159,7 +166,7 @@ def answer(name: str, profile: Profile) -> Json:
     """The whole answer to a vignette's call, as this client gets it."""
     case = vignette(name)
     settings = {"CDS_NOW": case.now.isoformat(), "CDS_TIMEZONE": case.timezone, "CDS_SOURCES": case.sources}
-    client = build(read_settings(settings), profile).test_client()
+    client = build(read_settings(settings), Caller(profile=profile)).test_client()
     response = client.post(f"/cds-services/{case.service}", json=case.request())
     assert response.status_code == 200
     body: Json = response.get_json()
@@ -190,7 +197,7 @@ def actions(body: Json) -> list[Json]:
 
 
 def example(name: str) -> Client:
-    return load(ROOT / "examples" / f"clients-{name}.yaml", demo=False)[0]
+    return load(ROOT / "examples" / f"clients-{name}.yaml", demo=True)[0]
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])

@@ -63,7 +63,6 @@ def test_a_variable_set_to_nothing_counts_as_not_set(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("CDS_MODE", "production"),
         ("CDS_MODE", "prod"),
         ("CDS_PUBLIC_URL", "cds.example"),
         ("CDS_PUBLIC_URL", "https://cds.example/?a=b"),
@@ -106,13 +105,44 @@ def test_the_borders_of_a_number_are_taken(name: str, value: str) -> None:
     read_settings({name: value})
 
 
-@pytest.mark.conforms("C3", "C95")
-def test_production_and_client_profiles_never_start_open() -> None:
-    for asked in ({"CDS_MODE": "production"}, {"CDS_CLIENTS": "clients.yaml"}):
-        with pytest.raises(SettingError, match=r"client authentication.* is not available in this version"):
-            read_settings(asked)
-
-
 def test_a_misspelt_variable_is_refused_by_name() -> None:
     with pytest.raises(SettingError, match=r"^CDS_TIMEZON: no such setting"):
         read_settings({"CDS_TIMEZON": "Europe/Vienna"})
+
+
+# --- production -------------------------------------------------------------------------------------------------
+
+
+def production(tmp_path: Path, **changes: str) -> dict[str, str]:
+    clients = tmp_path / "clients.yaml"
+    clients.touch()
+    decided = {
+        "CDS_MODE": "production",
+        "CDS_CLIENTS": str(clients),
+        "CDS_PUBLIC_URL": "https://cds.example",
+        "CDS_TIMEZONE": "Europe/Vienna",
+    }
+    return decided | changes
+
+
+def test_production_takes_what_a_hospital_has_decided(tmp_path: Path) -> None:
+    settings = read_settings(production(tmp_path))
+    assert not settings.is_demo
+    assert settings.clients == tmp_path / "clients.yaml"
+
+
+@pytest.mark.conforms("C95")
+@pytest.mark.parametrize("name", ["CDS_CLIENTS", "CDS_PUBLIC_URL", "CDS_TIMEZONE"])
+def test_production_has_no_default_for_clients_address_and_time_zone(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingError, match=f"^{name} is missing: it takes "):
+        read_settings(production(tmp_path, **{name: ""}))
+
+
+@pytest.mark.conforms("C3")
+@pytest.mark.parametrize(
+    ("name", "value"), [("CDS_PUBLIC_URL", "http://cds.example"), ("CDS_NOW", "2026-01-20T09:00:00Z")]
+)
+def test_production_takes_no_open_address_and_no_clock_that_stands_still(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        read_settings(production(tmp_path, **{name: value}))
+    assert str(refused.value) == f"{name} takes {TAKES[name]}"

@@ -370,6 +370,7 @@ def test_each_call_leaves_one_line_without_patient_or_token(client: FlaskClient,
     assert told == {
         "event": "call",
         "service": "tarlatamab-order-sign",
+        "client": "",
         "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
         "status": 200,
         "rows": ["DOSE-1"],

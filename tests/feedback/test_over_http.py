@@ -227,6 +227,7 @@ def test_comments_reasons_and_ids_of_a_client_are_stored_and_never_logged_or_cou
     assert line == {
         "event": "feedback",
         "service": "tarlatamab-order-sign",
+        "client": "",
         "status": 200,
         "received": 4,
         "recorded": 2,
