@@ -10,6 +10,7 @@ import argparse
 import gc
 import logging
 import os
+import signal
 import sys
 
 import msgspec
@@ -150,7 +151,7 @@ def _port(text: str) -> int:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until interrupted, and say where as soon as the port listens."""
+    """Serve until interrupted or told to end, and say where as soon as the port listens."""
     parser = argparse.ArgumentParser(prog="app.py", description="Serve tarlatamab-cds on this machine.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=_port, default=8080, help="0 takes any free port")
@@ -158,8 +159,9 @@ def main(arguments: list[str]) -> None:
     application = create_app()
     server = make_server(given.host, given.port, application, threaded=True, request_handler=_Connection)
     host = f"[{given.host}]" if ":" in given.host else given.host
-    print(f"CDS service ready: http://{host}:{server.port}/cds-services", flush=True)
     try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, so that waiting records are written
+        print(f"CDS service ready: http://{host}:{server.port}/cds-services", flush=True)
         server.serve_forever()
     except KeyboardInterrupt:
         server.server_close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,7 +64,8 @@ def create_web(
     discovery = wire.encode(wire.Discovery(services=entries))
     forms = knowledge_forms(knowledge)
     description = msgspec.json.encode(openapi.document(entries))
-    by_id = {offer.entry.id: offer for offer in offers}
+    version = str(knowledge.data.get("version", ""))
+    by_id = {offer.entry.id: replace(offer, knowledge=version) for offer in offers}
 
     @web.get("/cds-services")
     def discover() -> Response:
@@ -126,9 +128,13 @@ def answer_call(offer: services.Offer, recorder: Recorder | None, counters: metr
 
     response, failure = answered(assess, "The service failed; the call was not assessed.")
     said = answer if answer and response.status_code == 200 else services.NOTHING_TO_SAY
-    if recorder is not None:
-        recorder.shown(services.shown(offer, said))
     milliseconds = round(services.milliseconds() - started, 1)
+    if recorder is not None:
+        recorder.decided(
+            services.decision(
+                offer, said, hook_instance=hook_instance, status=response.status_code, milliseconds=milliseconds
+            )
+        )
     counters.called(
         offer.entry.id,
         status=response.status_code,
