@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DisconnectionError, OperationalError, SQLAlchemyError
+from sqlalchemy import URL, Connection, Engine, Executable, Row, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, OperationalError, SQLAlchemyError
 
 from cds_service import migrations
 from cds_service.errors import SettingError, StoreUnavailable
@@ -24,10 +24,13 @@ SECONDS_TO_WAIT: Final = 5.0
 """For another process that is writing (SQLite), or for a connection or statement (PostgreSQL)."""
 
 SECONDS_AT_ONCE: Final = 1.0
-"""The same where a call waits for it. The PostgreSQL driver gives a connection that gets no answer 2 s."""
+"""The same where a call waits for it. The PostgreSQL driver waits 2 s for a connection that is not answered."""
 
 SECONDS_UNTRIED: Final = 1.0
 """How long after a failure what needs an answer at once fails without trying."""
+
+SECONDS_OF_A_TRIAL: Final = 3.0
+"""How long others fail without trying while one tries whether the database is back."""
 
 SECONDS_TO_UPGRADE: Final = 60.0
 
@@ -72,19 +75,35 @@ class Database:
             with self._begun(is_reading=is_reading, patience=patience) as connection:
                 yield connection
 
-    @contextmanager
-    def at_once(self) -> Iterator[Connection]:
-        """A connection on which each statement is a transaction. Raises: StoreUnavailable, soon."""
-        if time.monotonic() < self._untried_until:
+    def at_once(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Row[Any] | None:
+        """The first row of this statement, which is a transaction of its own. Raises: StoreUnavailable, soon.
+
+        After a failure nothing is tried for a while, and then by one caller alone.
+        """
+        started = time.monotonic()
+        if started < self._untried_until:
             raise StoreUnavailable("DownAMomentAgo")
+        if self._untried_until:
+            self._untried_until = started + SECONDS_OF_A_TRIAL
         try:
             with self._failing_as_unavailable():
                 self._make_ready(self._engine_at_once)
-                with self._engine_at_once.connect() as connection:
-                    yield connection
+                try:
+                    found = self._first(statement, values)
+                except DBAPIError as error:
+                    if not error.connection_invalidated or time.monotonic() - started > SECONDS_AT_ONCE / 2:
+                        raise
+                    found = self._first(statement, values)  # the server had ended that connection, as in a restart
         except StoreUnavailable:
             self._untried_until = time.monotonic() + SECONDS_UNTRIED
             raise
+        self._untried_until = 0.0
+        return found
+
+    def _first(self, statement: Executable, values: Mapping[str, Any] | None) -> Row[Any] | None:
+        with self._engine_at_once.connect() as connection:
+            found = connection.execute(statement, values)
+            return found.first() if found.returns_rows else None
 
     def upgrade(self, *, patience: float | None = SECONDS_TO_UPGRADE) -> None:
         """Bring the tables to what this code needs, once for all processes that try. Raises: StoreUnavailable."""
@@ -214,7 +233,7 @@ def _postgresql(url: URL, *, at_once: bool) -> Engine:
     engine = create_engine(
         url,
         isolation_level="AUTOCOMMIT" if at_once else "READ COMMITTED",
-        pool_pre_ping=True,
+        pool_pre_ping=not at_once,
         connect_args={"connect_timeout": int(seconds)},
         **_pool(at_once=at_once),
     )

@@ -143,8 +143,7 @@ class Store:
 
     def check(self) -> None:
         """Return if the store can be read now. Raises: StoreUnavailable, within about a second."""
-        with self._database.at_once() as connection:
-            connection.execute(select(TokenSeen.jti).limit(1))
+        self._database.at_once(select(TokenSeen.jti).limit(1))
 
     def is_new_token(self, *, client: str, jti: str, expires_at: datetime, at: datetime) -> bool:
         """Whether this client never used this token before, in any process; from now on it has.
@@ -152,19 +151,18 @@ class Store:
         To be asked once the signature has been verified. Raises: StoreUnavailable, within about a second.
         """
         row = {"client": client, "jti": plain_id(jti), "expires_at": expires_at.astimezone(UTC)}
-        with self._database.at_once() as connection:
-            added = connection.execute(self._insert(TokenSeen).on_conflict_do_nothing().values(row)).rowcount
+        statement = self._insert(TokenSeen).on_conflict_do_nothing().returning(TokenSeen.jti)
+        is_new = self._database.at_once(statement, row) is not None
         if next(self._tokens_asked) % CALLS_A_CLEANING == 0:
             with suppress(StoreUnavailable):
                 self._forget_tokens(at.astimezone(UTC))
-        return bool(added == 1)
+        return is_new
 
     def _forget_tokens(self, at: datetime) -> None:
         key = tuple_(TokenSeen.client, TokenSeen.jti)
         expired = select(TokenSeen.client, TokenSeen.jti).where(TokenSeen.expires_at < at)
         some = expired.order_by(TokenSeen.expires_at).limit(TOKENS_A_CLEANING)
-        with self._database.at_once() as connection:
-            connection.execute(delete(TokenSeen).where(key.in_(some.with_for_update(skip_locked=True))))
+        self._database.at_once(delete(TokenSeen).where(key.in_(some.with_for_update(skip_locked=True))))
 
     def add_decisions(self, decisions: Sequence[Decision]) -> None:
         """Write these decisions and their cards; what is there already stays as it is. Raises: StoreUnavailable."""
