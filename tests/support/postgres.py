@@ -20,6 +20,8 @@ from typing import Any, Final
 
 import psycopg
 
+from tests.support.running import children_of
+
 try:
     import pwd as _pwd
 except ImportError:  # Windows: the tests are skipped there unless initdb is on the PATH
@@ -64,11 +66,11 @@ class Cluster:
         assert made.returncode == 0, made.stderr.decode()
         self.start()
 
-    def start(self, *, is_durable: bool = False) -> None:
+    def start(self) -> None:
         """Start the server and wait until it answers. What a killed one left running may delay it."""
         deadline = time.monotonic() + SECONDS_TO_START
         while True:
-            self._process = self._started(is_durable=is_durable)
+            self._process = self._started()
             while self._process.poll() is None:
                 try:
                     psycopg.connect(self._conninfo("postgres"), connect_timeout=2).close()
@@ -79,14 +81,14 @@ class Cluster:
             assert time.monotonic() < deadline, (self._folder / "log").read_text(encoding="utf-8")
             time.sleep(0.2)
 
-    def _started(self, *, is_durable: bool) -> subprocess.Popen[bytes]:
+    def _started(self) -> subprocess.Popen[bytes]:
         settings = {
             "port": str(self.port),
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": str(self._folder),
             "shared_buffers": "16MB",
             "max_connections": "100",
-            "fsync": "on" if is_durable else "off",
+            "fsync": "off",  # what a killed server wrote, the system has; only a loss of power would show the difference
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:
@@ -102,7 +104,7 @@ class Cluster:
         """A signal to the server's first process and, where it freezes or goes on, to all that serve connections."""
         assert self._process is not None
         if sent in {signal.SIGSTOP, signal.SIGCONT}:
-            for child in _children(self._process.pid):
+            for child in children_of(self._process.pid):
                 os.kill(child, sent)
         self._process.send_signal(sent)
 
@@ -111,6 +113,11 @@ class Cluster:
         self.send(signal.SIGKILL)
         assert self._process is not None
         self._process.wait(timeout=10)
+
+    def start_if_down(self) -> None:
+        """For whoever killed it, so that others find it."""
+        if self._process is None or self._process.poll() is not None:
+            self.start()
 
     def stop(self) -> None:
         """End it and remove everything."""
@@ -148,16 +155,3 @@ def _free_port() -> int:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
         return port
-
-
-def _children(parent: int) -> list[int]:
-    """The processes that this one has started, on Linux."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == parent:
-            found.append(int(status.parent.name))
-    return found
