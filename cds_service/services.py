@@ -251,6 +251,10 @@ def kinds_of(unknowns: Iterable[Unknown]) -> Mapping[str, int]:
 
 def offers(review: DrugReview) -> tuple[Offer, ...]:
     """The catalogue, in the order in which discovery lists it."""
+    return tuple(replace(offer, knowledge=review.rulebook.regimen.version) for offer in _catalogue(review))
+
+
+def _catalogue(review: DrugReview) -> tuple[Offer, ...]:
     prefetch = dict(templates_by_key())
     needs = (
         "Prefetch or read access for Patient, Condition, MedicationRequest, MedicationAdministration, Medication, "

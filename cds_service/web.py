@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,8 +63,7 @@ def create_web(
     discovery = wire.encode(wire.Discovery(services=entries))
     forms = knowledge_forms(knowledge)
     description = msgspec.json.encode(openapi.document(entries))
-    version = str(knowledge.data.get("version", ""))
-    by_id = {offer.entry.id: replace(offer, knowledge=version) for offer in offers}
+    by_id = {offer.entry.id: offer for offer in offers}
 
     @web.get("/cds-services")
     def discover() -> Response:

@@ -3,10 +3,13 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import NullPool, create_engine, text
 
 from cds_service import wire
 from cds_service.errors import NothingReadable
@@ -34,7 +37,7 @@ def told(url: str) -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
     recorder = Recorder(Store(url), on_loss=lambda number: pytest.fail("lost"))
 
     def send(answer: Callable[[wire.HookRequest], Answer], body: Any, **options: Any) -> list[tuple[Any, ...]]:
-        offer = Offer(entry=service("order-sign"), answer=answer)
+        offer = Offer(entry=service("order-sign"), answer=answer, knowledge="v1")
         web = create_web((offer,), knowledge=KNOWLEDGE, max_body_bytes=20_000, recorder=recorder)
         web.test_client().post("/cds-services/tarlatamab-order-sign", json=body, **options)
         recorder.close()
@@ -173,3 +176,18 @@ def test_a_report_of_thousands_of_calls_is_a_matter_of_seconds(url: str) -> None
     assert len(store.decisions(last=5_000)) == 2_000
     assert milliseconds() - started < 5_000
     assert json.loads(rows(url, "SELECT row_ids FROM decision LIMIT 1")[0][0]) == ["R2", "OBS-1"]
+
+
+def test_what_the_documents_delete_is_what_is_older(history: str) -> None:
+    operations = (Path(__file__).resolve().parent.parent.parent / "docs" / "operations.md").read_text(encoding="utf-8")
+    statements = re.findall(r"^ {4}(DELETE FROM .*);$", operations, re.MULTILINE)
+    statements += re.findall(r"`(UPDATE feedback SET .*?);`", operations)
+    assert len(statements) == 6
+    engine = create_engine(history, poolclass=NullPool)
+    for day, left in (("2026-01-20", 3), ("2026-01-21", 0)):
+        with engine.begin() as connection:
+            for statement in statements:
+                connection.execute(text(statement.replace("2026-01-01", day)))
+        assert rows(history, "SELECT count(*) FROM decision") == [(left,)]
+        for table in ("decision_card", "card_shown", "feedback"):
+            assert (rows(history, f"SELECT count(*) FROM {table}") == [(0,)]) == (left == 0)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from cds_service.store import Store, main
 from cds_service.tables import Table
 from tests.feedback.bodies import accepted
 from tests.feedback.test_store import AT, SIGN, decided, entry, rows, shown
+from tests.support.postgres import Cluster
 
 OF_0_1_0 = (
     """CREATE TABLE card_shown (client TEXT NOT NULL, card TEXT NOT NULL, service TEXT NOT NULL, hook TEXT NOT NULL,
@@ -109,8 +111,6 @@ def test_processes_that_start_at_once_make_the_tables_once(url: str) -> None:
 
 
 def test_stores_that_open_at_once_in_one_process_make_the_tables_once(url: str) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     stores = [Store(url) for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda store: store.add_decisions([decided(shown("c1"))]), stores))
@@ -121,6 +121,22 @@ def test_the_upgrade_by_hand_says_what_the_database_has_now(url: str, capsys: py
     for _ in range(2):
         assert main(["upgrade", "--database", url]) == 0
         assert capsys.readouterr().out == "the database has the tables of this version (schema 2)\n"
+
+
+def test_a_postgresql_account_that_may_make_no_tables_serves_on_tables_that_another_made(cluster: Cluster) -> None:
+    url = cluster.database()
+    Store(url).upgrade()
+    role = f"clerk_{url.rpartition('/')[2]}"
+    rights = f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"
+    execute(url, f"CREATE ROLE {role} LOGIN", rights)
+    store = Store(url.replace("postgres@", f"{role}@"))
+    store.open()
+    store.check()
+    store.add_decisions([decided(shown("c1"))])
+    assert store.is_new_token(client="one", jti="t", expires_at=AT, at=AT)  # the first of a process also cleans up
+    assert store.is_new_token(client="one", jti="t2", expires_at=AT, at=AT)
+    assert store.add_feedback([entry(accepted(card="c1"))], service=SIGN, at=AT).recorded == {("R2", "accepted"): 1}
+    assert len(store.decisions()) == 1
 
 
 @pytest.mark.parametrize("url_of_none", ["sqlite:////no/such/folder/x", "nonsense"])

@@ -88,7 +88,7 @@ class Cluster:
             "unix_socket_directories": str(self._folder),
             "shared_buffers": "16MB",
             "max_connections": "100",
-            "fsync": "off",  # what a killed server wrote, the system has; only a loss of power would show the difference
+            "fsync": "off",  # what a killed server wrote, the system has; only a loss of power would tell
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:
