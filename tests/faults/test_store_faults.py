@@ -122,7 +122,7 @@ def test_postgresql_killed_and_restarted_costs_no_card_no_record_and_no_acknowle
     assert load.cut_off == 0
     assert {status for kind, status in load.statuses if kind == "call"} == {200}
     assert {status for kind, status in load.statuses if kind == "feedback"} == {200, 503}
-    assert load.slowest_call < 2
+    assert load.slowest_call < 4
 
 
 def test_postgresql_frozen_holds_up_no_card_and_feedback_for_seconds_only(cluster: Cluster) -> None:
@@ -144,7 +144,7 @@ def test_postgresql_frozen_holds_up_no_card_and_feedback_for_seconds_only(cluste
         assert service.lost() == 0
     say("PostgreSQL frozen", load, f"Feedback refused after {waited:.1f} s.")
     assert waited < 12
-    assert load.slowest_call < 2
+    assert load.slowest_call < 4
 
 
 def test_a_service_started_without_its_postgresql_writes_what_it_did_once_that_is_there(cluster: Cluster) -> None:
