@@ -10,6 +10,7 @@ import argparse
 import gc
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -114,7 +115,7 @@ def build(
         max_body_bytes=settings.max_body_bytes,
         recorder=Recorder(store, on_loss=counters.lost) if store else None,
         counters=counters,
-        access=access_of(clients, review, settings) if clients else None,
+        access=access_of(clients, review, settings, store) if clients else None,
     )
 
 
@@ -125,14 +126,16 @@ def address_rule(settings: Settings) -> AddressRule:
     return listed_demonstration_rule if settings.clients else demonstration_rule
 
 
-def access_of(clients: Sequence[Client], review: services.DrugReview, settings: Settings) -> web.Access:
+def access_of(
+    clients: Sequence[Client], review: services.DrugReview, settings: Settings, store: Store | None
+) -> web.Access:
     """The door that lets in the registered clients, each to answers as it understands them."""
     shelf = KeyShelf(clients, fetch=key_fetcher(address_rule(settings)), clock=seconds)
     doorkeeper = Doorkeeper(
         clients,
         public_url=settings.public_url or LOCAL_URL,
         keys=shelf.keys,
-        remember=ProcessMemory().is_new_token,
+        remember=(store or ProcessMemory()).is_new_token,
         now=services.now,
         strict=not settings.is_demo,
     )
@@ -194,7 +197,7 @@ def _port(text: str) -> int:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until interrupted, and say where as soon as the port listens."""
+    """Serve until interrupted or told to end, and say where as soon as the port listens."""
     parser = argparse.ArgumentParser(prog="app.py", description="Serve tarlatamab-cds on this machine.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=_port, default=8080, help="0 takes any free port")
@@ -203,8 +206,9 @@ def main(arguments: list[str]) -> None:
     host = f"[{given.host}]" if ":" in given.host else given.host
     url = f"http://{host}:{server.port}"
     server.app = create_app(url)
-    print(f"CDS service ready: {url}/cds-services", flush=True)
     try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, so that waiting records are written
+        print(f"CDS service ready: {url}/cds-services", flush=True)
         server.serve_forever()
     except KeyboardInterrupt:
         server.server_close()

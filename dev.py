@@ -8,7 +8,8 @@
 
 Everything is installed from the locks, with hashes checked, into .venv (and .venv-fhir for the real FHIR
 server of the tests, .venv-mutation for the tool that breaks the code). A second run installs nothing as long as
-the locks are the same.
+the locks are the same. `test` also tests the store with a PostgreSQL server that it starts itself, if its programs are
+there (Debian and Ubuntu: apt install postgresql); where CI=true is set they must be.
 """
 
 from __future__ import annotations

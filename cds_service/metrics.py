@@ -41,7 +41,7 @@ class Metrics:
             "cds_feedback_rejected", "Entries of feedback that could not be read", ("mistake",), registry=registry
         )
         self._lost = Counter(
-            "cds_records_lost", "Cards sent that the store could not take, missing in the report", registry=registry
+            "cds_records_lost", "Calls whose record and cards are missing in the store", registry=registry
         )
 
     def called(
@@ -77,7 +77,7 @@ class Metrics:
             self._rejected.labels(mistake).inc(number)
 
     def lost(self, number: int) -> None:
-        """So many records of cards did not reach the store."""
+        """The records of so many calls did not reach the store."""
         self._lost.inc(number)
 
     def text(self) -> bytes:

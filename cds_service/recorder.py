@@ -1,6 +1,6 @@
-"""Hands records of shown cards to the store without letting an answer wait for it.
+"""Hands the records of calls to the store without letting an answer wait for it.
 
-A bounded queue, and one writer thread for each process, started by the first card. A store that is down is tried
+A bounded queue, and one writer thread for each process, started by the first call. A store that is down is tried
 again and again; what does not fit into the queue meanwhile is lost, counted and logged. Feedback does wait.
 """
 
@@ -19,10 +19,14 @@ import msgspec
 
 from cds_service.errors import StoreUnavailable
 from cds_service.feedback import Feedback, Rejected
-from cds_service.store import Kept, Shown, Store
+from cds_service.store import Decision, Kept, Store
 
-LONGEST_QUEUE: Final = 10_000
-BATCH: Final = 500
+LONGEST_QUEUE: Final = 20_000
+"""Rows: one for each decision and one for each of its cards; some 20 MB when full."""
+
+BATCH: Final = 200
+"""Decisions a transaction."""
+
 SECONDS_BETWEEN_TRIES: Final = 1.0
 SECONDS_AT_THE_END: Final = 3.0
 SECONDS_FOR_A_CARD_ON_ITS_WAY: Final = 0.5
@@ -31,30 +35,31 @@ log: Final = logging.getLogger("cds_service")
 
 
 class Recorder:
-    """The way into the store. `on_loss` is told how many records of cards were lost, each time some are."""
+    """The way into the store. `on_loss` is told how many calls' records were lost, each time some are."""
 
     def __init__(self, store: Store, *, on_loss: Callable[[int], None], longest_queue: int = LONGEST_QUEUE) -> None:
         self._store = store
         self._on_loss = on_loss
         self._longest_queue = longest_queue
-        self._waiting: deque[Shown] = deque()
+        self._waiting: deque[Decision] = deque()
+        self._rows_waiting = 0
         self._changed = threading.Condition()
         self._is_ending = False
         self._is_down = False
         self._writer: threading.Thread | None = None
 
-    def shown(self, cards: Sequence[Shown]) -> None:
-        """Take these records; never waits for the store and never fails with it."""
-        if not cards:
-            return
+    def decided(self, decision: Decision) -> None:
+        """Take this record; never waits for the store and never fails with it."""
         with self._changed:
-            room = max(0, self._longest_queue - len(self._waiting))
-            self._waiting.extend(cards[:room])
+            has_room = self._rows_waiting + _rows(decision) <= self._longest_queue
+            if has_room:
+                self._waiting.append(decision)
+                self._rows_waiting += _rows(decision)
             if self._writer is None or not self._writer.is_alive():
                 self._start_writer()
             self._changed.notify_all()
-        if cards[room:]:
-            self._lose(len(cards) - room)
+        if not has_room:
+            self._lose([decision])
 
     def feedback(self, entries: Sequence[Feedback | Rejected], *, service: str, at: datetime, client: str = "") -> Kept:
         """Store these entries; on return they are on disk. Raises: StoreUnavailable.
@@ -64,7 +69,8 @@ class Recorder:
         cards = {entry.card for entry in entries if isinstance(entry, Feedback)}
         with self._changed:
             self._changed.wait_for(
-                lambda: not any(shown.card in cards for shown in self._waiting), SECONDS_FOR_A_CARD_ON_ITS_WAY
+                lambda: not any(shown.card in cards for made in self._waiting for shown in made.cards),
+                SECONDS_FOR_A_CARD_ON_ITS_WAY,
             )
         return self._store.add_feedback(entries, service=service, at=at, client=client)
 
@@ -77,8 +83,9 @@ class Recorder:
         if writer is not None and writer.is_alive():
             writer.join(SECONDS_AT_THE_END)
         with self._changed:
-            left = len(self._waiting)
+            left = list(self._waiting)
             self._waiting.clear()
+            self._rows_waiting = 0
         if left:
             self._lose(left)
 
@@ -86,7 +93,7 @@ class Recorder:
         if self._writer is None:
             atexit.register(self.close)
         self._writer = threading.Thread(target=self._write, name="cds-store-writer", daemon=True)
-        with suppress(RuntimeError):  # no more threads now: the records wait, and the next card tries again
+        with suppress(RuntimeError):  # no more threads now: the records wait, and the next call tries again
             self._writer.start()
 
     def _write(self) -> None:
@@ -101,7 +108,7 @@ class Recorder:
             if self._is_written(batch):
                 with self._changed:
                     for _ in range(min(len(batch), len(self._waiting))):  # none are left where the end came meanwhile
-                        self._waiting.popleft()
+                        self._rows_waiting -= _rows(self._waiting.popleft())
                     self._changed.notify_all()
             elif self._is_ending:
                 return
@@ -109,9 +116,9 @@ class Recorder:
                 with self._changed:
                     self._changed.wait_for(lambda: self._is_ending, SECONDS_BETWEEN_TRIES)
 
-    def _is_written(self, batch: Sequence[Shown]) -> bool:
+    def _is_written(self, batch: Sequence[Decision]) -> bool:
         try:
-            self._store.add_shown(batch)
+            self._store.add_decisions(batch)
         except StoreUnavailable as error:
             self._say(logging.ERROR, is_down=True, error=str(error))
             return False
@@ -125,6 +132,11 @@ class Recorder:
             line = {"event": "store", "state": "unavailable" if is_down else "available", **more}
             log.log(level, msgspec.json.encode(line).decode())
 
-    def _lose(self, number: int) -> None:
-        self._on_loss(number)
-        log.error(msgspec.json.encode({"event": "records lost", "cards": number}).decode())
+    def _lose(self, decisions: Sequence[Decision]) -> None:
+        self._on_loss(len(decisions))
+        cards = sum(len(made.cards) for made in decisions)
+        log.error(msgspec.json.encode({"event": "records lost", "calls": len(decisions), "cards": cards}).decode())
+
+
+def _rows(decision: Decision) -> int:
+    return 1 + len(decision.cards)

@@ -1,11 +1,12 @@
-"""How each row of the knowledge is received, as a table that a committee reads or a spreadsheet takes."""
+"""How each row of the knowledge is received, and what was decided: tables for people and for spreadsheets."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 COLUMNS: Final = (
@@ -78,30 +79,88 @@ def printable(reason: str) -> str:
 
 def as_table(report: Report) -> str:
     """Aligned columns with the notes that the numbers need."""
-    lines = [COLUMNS, *(row.cells() for row in report.rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
-    table = [_aligned(line, widths) for line in lines]
-    table.insert(1, "  ".join("-" * width for width in widths))
+    table = _table(COLUMNS, [row.cells() for row in report.rows], numbers=range(3, 10))
     beside = f"Feedback on cards not on record: {report.unknown_cards}. Entries not readable: {report.rejected}."
     return "\n".join([*table, "", *NOTES, beside]) + "\n"
 
 
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Names to the left, numbers to the right."""
-    numbers = range(3, 10)
-    padded = (
-        cell.rjust(width) if column in numbers else cell.ljust(width)
-        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    )
-    return "  ".join(padded).rstrip()
-
-
 def as_csv(report: Report) -> str:
     """The rows as CSV; no cell begins like a formula."""
+    return _csv(COLUMNS, (row.cells() for row in report.rows))
+
+
+# --- decisions --------------------------------------------------------------------------------------------------------
+
+DECISION_COLUMNS: Final = (
+    *("at", "client", "service", "hookInstance", "status", "knowledge", "rows", "unknowns", "milliseconds"),
+    *("card", "leading row", "outcome", "outcome at", "reason"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """One card of a decision and the last thing done with it; a decision without cards has `card` "" once."""
+
+    at: datetime
+    client: str
+    service: str
+    hook_instance: str
+    status: int
+    knowledge: str
+    rows: tuple[str, ...]
+    unknowns: Mapping[str, int]
+    milliseconds: float
+    card: str
+    leading_row: str
+    outcome: str
+    outcome_at: datetime | None
+    reason: str
+
+    def cells(self) -> tuple[str, ...]:
+        """One line of the table, in the order of `DECISION_COLUMNS`. Times in UTC."""
+        return (
+            *(self.at.isoformat(timespec="milliseconds"), self.client, self.service, self.hook_instance),
+            *(str(self.status), self.knowledge, " ".join(self.rows)),
+            " ".join(f"{kind}:{number}" for kind, number in self.unknowns.items()),
+            *(str(self.milliseconds), self.card, self.leading_row, self.outcome),
+            self.outcome_at.isoformat(timespec="seconds") if self.outcome_at else "",
+            printable(self.reason),
+        )
+
+
+def decisions_as_table(decisions: Iterable[Decided]) -> str:
+    """Aligned columns, one line for each card, and one for a decision without cards."""
+    return "\n".join(_table(DECISION_COLUMNS, [made.cells() for made in decisions], numbers={4, 8})) + "\n"
+
+
+def decisions_as_csv(decisions: Iterable[Decided]) -> str:
+    """The same as CSV; no cell begins like a formula."""
+    return _csv(DECISION_COLUMNS, (made.cells() for made in decisions))
+
+
+# --- both -------------------------------------------------------------------------------------------------------------
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Collection[int]) -> list[str]:
+    """Aligned lines under their heads: names to the left, `numbers` (columns) to the right."""
+    lines = [columns, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(columns))]
+    table = [
+        "  ".join(
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+    table.insert(1, "  ".join("-" * width for width in widths))
+    return table
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([_harmless(cell) for cell in row.cells()] for row in report.rows)
+    writer.writerow(columns)
+    writer.writerows([_harmless(cell) for cell in row] for row in rows)
     return text.getvalue()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from cds_service import cards, dialects, fhir_knowledge, wire
@@ -20,7 +21,7 @@ from cds_service.knowledge import sign_off
 from cds_service.knowledge.regimen import Regimen
 from cds_service.patient_record import gather, gather_of_the_drug
 from cds_service.prefetch import PREFETCH, templates_by_key
-from cds_service.store import Shown
+from cds_service.store import Decision, Shown
 from cds_service.suggestions import Orders, marks
 from fhir_mappings import treatment_state
 from fhir_mappings.administrations import is_claimed
@@ -51,10 +52,11 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Offer:
-    """One entry of the discovery with the function that answers its calls."""
+    """One entry of the discovery with the function that answers its calls, and the version of what it knows."""
 
     entry: wire.Service
     answer: Callable[[wire.HookRequest], Answer]
+    knowledge: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,6 +253,10 @@ def kinds_of(unknowns: Iterable[Unknown]) -> Mapping[str, int]:
 
 def offers(review: DrugReview) -> tuple[Offer, ...]:
     """The catalogue, in the order in which discovery lists it."""
+    return tuple(replace(offer, knowledge=review.rulebook.regimen.version) for offer in _catalogue(review))
+
+
+def _catalogue(review: DrugReview) -> tuple[Offer, ...]:
     prefetch = dict(templates_by_key())
     needs = (
         "Prefetch or read access for Patient, Condition, MedicationRequest, MedicationAdministration, Medication, "
@@ -340,15 +346,35 @@ def offers(review: DrugReview) -> tuple[Offer, ...]:
     )
 
 
-# --- records of what was shown ------------------------------------------------------------------------------
+# --- records of what was decided ------------------------------------------------------------------------------
 
 
-def shown(offer: Offer, answer: Answer, *, client: str = "") -> tuple[Shown, ...]:
-    """The records of the cards in an answer: which rows spoke, and nothing of the patient."""
+def decision(
+    offer: Offer, answer: Answer, *, hook_instance: str, status: int, milliseconds: float, client: str = ""
+) -> Decision:
+    """The record of a call that was answered so, and nothing of the patient."""
     at = now()
+    return Decision(
+        id=uuid4().hex,
+        decided_at=at,
+        client=client,
+        service=offer.entry.id,
+        hook_instance=hook_instance,
+        status=status,
+        knowledge=offer.knowledge,
+        row_ids=answer.rows,
+        unknowns=answer.unknowns,
+        milliseconds=milliseconds,
+        cards=shown(offer, answer, at=at, client=client),
+    )
+
+
+def shown(offer: Offer, answer: Answer, *, at: datetime, client: str = "") -> tuple[Shown, ...]:
+    """The records of the cards in an answer: which rows spoke."""
     return tuple(
         Shown(
             card=card.uuid,
+            client=client,
             service=offer.entry.id,
             hook=offer.entry.hook,
             leading_row=leading_row(card),
@@ -357,7 +383,6 @@ def shown(offer: Offer, answer: Answer, *, client: str = "") -> tuple[Shown, ...
             indicator=card.indicator,
             knowledge=card.extension.advice.knowledge,
             shown_at=at,
-            client=client,
         )
         for card in answer.response.cards
         if card.uuid and card.extension

@@ -1,95 +1,60 @@
-"""What is kept: which cards were shown, and what clinicians did with them. SQLite by default, PostgreSQL for more.
+"""What is kept: what was decided, which cards were shown, what clinicians did with them, and which tokens were used.
 
 No table holds anything of a patient, but `comment`, `extension` and `entry` are a client's free text and may: they
-are never logged. Every write is idempotent. The report: `python -m cds_service.store report [--database URL] [--csv]`.
+are never logged. Every write is idempotent. By hand: `python -m cds_service.store report|decisions|upgrade`.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, DateTime, Index, NullPool, Text, create_engine, func, make_url, select, text, tuple_
+import msgspec
+from sqlalchemy import Connection, delete, func, make_url, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.exc import ArgumentError
 
+from cds_service.database import Database
 from cds_service.errors import ServiceError, SettingError, StoreUnavailable
-from cds_service.feedback import Feedback, Rejected, as_text
-from cds_service.report import Reception, Report, as_csv, as_table
+from cds_service.feedback import Feedback, Rejected, as_text, digest
+from cds_service.migrations import SCHEMAS
+from cds_service.report import Decided, Reception, Report, as_csv, as_table, decisions_as_csv, decisions_as_table
 from cds_service.settings import Settings
-
-SECONDS_TO_WAIT: Final = 5
-"""For another process that is writing (SQLite), or for a connection (PostgreSQL)."""
+from cds_service.tables import (
+    CardShown,
+    DecisionCard,
+    DecisionMade,
+    FeedbackGiven,
+    FeedbackRejected,
+    Table,
+    TokenSeen,
+)
 
 ENTRIES_A_TRANSACTION: Final = 1_000
 
 CARDS_A_QUESTION: Final = 200
 """How many cards one SELECT may name."""
 
+TOKENS_A_CLEANING: Final = 500
+CALLS_A_CLEANING: Final = 100
+"""Each process deletes so many expired tokens at most, once in so many calls."""
+
+DECISIONS_LISTED: Final = 1_000
+
 UNKNOWN_CARD: Final = "unknown card"
 _COMMENT_ONLY: Final = "(comment only)"
 _NO_REASON: Final = "(no reason given)"
-
-
-class _Table(DeclarativeBase):
-    """Texts are unbounded and times are in UTC, so that every database takes them alike."""
-
-
-class CardShown(_Table):
-    """A card that was sent, once for all retries of its call."""
-
-    __tablename__ = "card_shown"
-    client: Mapped[str] = mapped_column(Text, primary_key=True)
-    card: Mapped[str] = mapped_column(Text, primary_key=True)
-    service: Mapped[str] = mapped_column(Text)
-    hook: Mapped[str] = mapped_column(Text)
-    leading_row: Mapped[str] = mapped_column(Text)
-    topic: Mapped[str] = mapped_column(Text)
-    action: Mapped[str] = mapped_column(Text)
-    indicator: Mapped[str] = mapped_column(Text)
-    knowledge: Mapped[str] = mapped_column(Text)
-    shown_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-
-
-class FeedbackGiven(_Table):
-    """What was done with a card, known or not; `key` is a digest of client, card, outcome, moment and suggestions."""
-
-    __tablename__ = "feedback"
-    key: Mapped[str] = mapped_column(Text, primary_key=True)
-    client: Mapped[str] = mapped_column(Text)
-    service: Mapped[str] = mapped_column(Text)
-    card: Mapped[str] = mapped_column(Text)
-    outcome: Mapped[str] = mapped_column(Text)
-    outcome_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    suggestions: Mapped[str] = mapped_column(Text)
-    reason_system: Mapped[str | None] = mapped_column(Text)
-    reason_code: Mapped[str | None] = mapped_column(Text)
-    reason_display: Mapped[str | None] = mapped_column(Text)
-    comment: Mapped[str | None] = mapped_column(Text)
-    extension: Mapped[str | None] = mapped_column(Text)
-    received_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    __table_args__ = (Index("feedback_card", "client", "card"),)
-
-
-class FeedbackRejected(_Table):
-    """An entry that could not be read, and the kind of mistake in it."""
-
-    __tablename__ = "feedback_rejected"
-    key: Mapped[str] = mapped_column(Text, primary_key=True)
-    client: Mapped[str] = mapped_column(Text)
-    service: Mapped[str] = mapped_column(Text)
-    mistake: Mapped[str] = mapped_column(Text)
-    entry: Mapped[str] = mapped_column(Text)
-    received_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+_Entry = TypeVar("_Entry")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._:-]{1,200}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +74,23 @@ class Shown:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Decision:
+    """One call and what was decided. `id` is new for each; `unknowns` are kinds with their numbers."""
+
+    id: str
+    decided_at: datetime
+    service: str
+    hook_instance: str
+    status: int
+    knowledge: str
+    row_ids: tuple[str, ...]
+    unknowns: Mapping[str, int]
+    milliseconds: float
+    cards: tuple[Shown, ...] = ()
+    client: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Kept:
     """What became of a batch of feedback.
 
@@ -120,64 +102,80 @@ class Kept:
     rejected: Mapping[str, int]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """The arguments of a command."""
+
+    database: str
+    csv: bool = False
+    hook_instance: str | None = None
+    last: int = DECISIONS_LISTED
+
+
+def plain_id(text: str) -> str:
+    """A client's id as it is kept: itself if it can only be an id, else a digest, since it might be anything."""
+    return text if not text or _PLAIN.fullmatch(text) else f"sha256:{digest(text)}"
+
+
 class Store:
-    """The database of one URL. Opens nothing until it is used, and nothing that a forked process would share.
+    """What is asked of, and told to, the database of one URL. Opens nothing until it is used.
 
     Raises: SettingError for a URL that no database can have. All else that fails is a StoreUnavailable.
     """
 
     def __init__(self, url: str) -> None:
-        self._is_ready = False
-        try:
-            parsed = make_url(url)
-            is_file = parsed.get_backend_name() == "sqlite"
-            if is_file and not (is_path(parsed.database) and Path(parsed.database or "").parent.is_dir()):
-                raise SettingError("CDS_DATABASE_URL names no file, or one in a folder that does not exist")
-            if is_file:
-                options: dict[str, Any] = {"poolclass": NullPool, "connect_args": {"timeout": SECONDS_TO_WAIT}}
-            else:
-                options = {"pool_pre_ping": True, "connect_args": {"connect_timeout": SECONDS_TO_WAIT}}
-            self._engine = create_engine(parsed, hide_parameters=True, **options)
-        except (ArgumentError, ImportError, ValueError):
-            raise SettingError("CDS_DATABASE_URL names a database that this installation has no driver for") from None
-        self._insert = sqlite.insert if is_file else postgresql.insert
-
-    @contextmanager
-    def _connected(self) -> Iterator[Connection]:
-        """A transaction on tables that are there. Raises: StoreUnavailable."""
-        try:
-            if not self._is_ready:
-                self._create_tables()
-                self._is_ready = True
-            with self._engine.begin() as connection:
-                yield connection
-        except (SQLAlchemyError, OSError) as error:
-            self._is_ready = False  # the next one looks again: the file may have been removed
-            raise StoreUnavailable(type(error).__name__) from None
-
-    def _create_tables(self) -> None:
-        if self._engine.dialect.name == "sqlite":
-            file = Path(self._engine.url.database or "")
-            if not file.exists():
-                file.touch(mode=0o600)  # comments may name a patient
-            with self._engine.connect() as connection:
-                connection.execute(text("PRAGMA journal_mode=WAL"))  # stays with the file
-        with self._engine.begin() as connection:
-            for table in _Table.metadata.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(CreateIndex(index, if_not_exists=True))
+        self._database = Database(url)
+        self._insert: Callable[[type[Table]], Any] = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        self._tokens_asked = itertools.count()
 
     def open(self) -> None:
-        """Create the tables that are missing, and hold no connection afterwards. Raises: StoreUnavailable."""
-        with self._connected():
-            pass
-        self._engine.dispose()
+        """Bring the tables up to date, and hold no connection afterwards. Raises: StoreUnavailable."""
+        try:
+            with self._database.transaction(is_reading=True):
+                pass
+        finally:
+            self._database.let_go()
 
-    def add_shown(self, cards: Sequence[Shown]) -> None:
-        """Write that these cards were sent; one that is there already stays as it is. Raises: StoreUnavailable."""
-        with self._connected() as connection:
-            connection.execute(self._insert(CardShown).on_conflict_do_nothing(), [asdict(card) for card in cards])
+    def upgrade(self) -> None:
+        """The same however long it takes. Raises: StoreUnavailable, also for tables of a newer version."""
+        self._database.upgrade(patience=None)
+        self._database.let_go()
+
+    def check(self) -> None:
+        """Return if the store can be read now. Raises: StoreUnavailable, within about a second."""
+        self._database.at_once(select(TokenSeen.jti).limit(1))
+
+    def is_new_token(self, *, client: str, jti: str, expires_at: datetime, at: datetime) -> bool:
+        """Whether this client never used this token before, in any process; from now on it has.
+
+        To be asked once the signature has been verified. Raises: StoreUnavailable, within about a second.
+        """
+        row = {"client": client, "jti": plain_id(jti), "expires_at": expires_at.astimezone(UTC)}
+        statement = self._insert(TokenSeen).on_conflict_do_nothing().returning(TokenSeen.jti)
+        is_new = self._database.at_once(statement, row) is not None
+        if next(self._tokens_asked) % CALLS_A_CLEANING == 0:
+            with suppress(StoreUnavailable):
+                self._forget_tokens(at.astimezone(UTC))
+        return is_new
+
+    def _forget_tokens(self, at: datetime) -> None:
+        key = tuple_(TokenSeen.client, TokenSeen.jti)
+        expired = select(TokenSeen.client, TokenSeen.jti).where(TokenSeen.expires_at < at)
+        some = expired.order_by(TokenSeen.expires_at).limit(TOKENS_A_CLEANING)
+        self._database.at_once(delete(TokenSeen).where(key.in_(some.with_for_update(skip_locked=True))))
+
+    def add_decisions(self, decisions: Sequence[Decision]) -> None:
+        """Write these decisions and their cards; what is there already stays as it is. Raises: StoreUnavailable."""
+        cards = {(shown.client, shown.card): asdict(shown) for made in reversed(decisions) for shown in made.cards}
+        links = {(made.id, shown.card) for made in decisions for shown in made.cards}
+        with self._database.transaction() as connection:
+            for table, rows in (
+                (DecisionMade, [_decision(made) for made in decisions]),
+                (CardShown, [cards[key] for key in sorted(cards)]),  # in one order: nobody waits for each other
+                (DecisionCard, [{"decision": made, "card": card} for made, card in sorted(links)]),
+            ):
+                if rows:
+                    connection.execute(self._insert(table).on_conflict_do_nothing(), rows)
 
     def add_feedback(
         self, entries: Sequence[Feedback | Rejected], *, service: str, at: datetime, client: str = ""
@@ -190,9 +188,9 @@ class Store:
         same = {"client": client, "service": service, "received_at": at}
         for first in range(0, len(entries), ENTRIES_A_TRANSACTION):  # others may write between two of them
             some = entries[first : first + ENTRIES_A_TRANSACTION]
-            given = {entry.key(client): entry for entry in some if isinstance(entry, Feedback)}
-            bad = {entry.key(client): entry for entry in some if isinstance(entry, Rejected)}
-            with self._connected() as connection:
+            given = _by_key({entry.key(client): entry for entry in some if isinstance(entry, Feedback)})
+            bad = _by_key({entry.key(client): entry for entry in some if isinstance(entry, Rejected)})
+            with self._database.transaction() as connection:
                 new = self._add(
                     connection, FeedbackGiven, [same | _columns(key, entry) for key, entry in given.items()]
                 )
@@ -217,7 +215,7 @@ class Store:
     def rows_of(self, cards: set[str], *, client: str = "") -> Mapping[str, str]:
         """The leading row of each of these cards, as far as they are on record. Raises: StoreUnavailable."""
         asked, found = sorted(cards), dict[str, str]()
-        with self._connected() as connection:
+        with self._database.transaction(is_reading=True) as connection:
             for first in range(0, len(asked), CARDS_A_QUESTION):
                 some = asked[first : first + CARDS_A_QUESTION]
                 wanted = select(CardShown.card, CardShown.leading_row).where(
@@ -228,13 +226,37 @@ class Store:
 
     def report(self) -> Report:
         """How the cards of each row were received, the most overridden row first. Raises: StoreUnavailable."""
-        with self._connected() as connection:
+        with self._database.transaction(is_reading=True, patience=None) as connection:
             return _report(connection)
 
+    def decisions(self, *, hook_instance: str | None = None, last: int = DECISIONS_LISTED) -> tuple[Decided, ...]:
+        """The last decisions, earliest first, each with its cards and what was done with them.
 
-def is_path(database: str | None) -> bool:
-    """Whether SQLite would keep it in that file: one in memory would be another one for each connection."""
-    return bool(database) and not str(database).startswith((":memory:", "file:"))
+        `hook_instance`: those of this one alone. Raises: StoreUnavailable.
+        """
+        with self._database.transaction(is_reading=True, patience=None) as connection:
+            return _decisions(connection, hook_instance, last)
+
+
+def _by_key(entries: Mapping[str, _Entry]) -> Mapping[str, _Entry]:
+    """In one order, so that two writers of the same entries do not wait for each other."""
+    return dict(sorted(entries.items()))
+
+
+def _decision(made: Decision) -> dict[str, Any]:
+    """The row of a decision."""
+    return {
+        "id": made.id,
+        "decided_at": made.decided_at,
+        "client": made.client,
+        "service": made.service,
+        "hook_instance": plain_id(made.hook_instance),
+        "status": made.status,
+        "knowledge": made.knowledge,
+        "row_ids": as_text(made.row_ids),
+        "unknowns": as_text(dict(sorted(made.unknowns.items()))),
+        "milliseconds": made.milliseconds,
+    }
 
 
 def _columns(key: str, entry: Feedback) -> dict[str, Any]:
@@ -275,7 +297,7 @@ def _report(connection: Connection) -> Report:
     for row, topic, action, outcome, display, code, has_comment, number in connection.execute(shown_and_done):
         done[row, topic, action][outcome] += number
         if outcome == "overridden":
-            reasons[row, topic, action][display or code or (_COMMENT_ONLY if has_comment else _NO_REASON)] += number
+            reasons[row, topic, action][_reason(display, code, has_comment)] += number
     rows = [
         Reception(
             row=row,
@@ -304,32 +326,110 @@ def _last_feedback() -> Any:
         order_by=(FeedbackGiven.outcome_at.desc(), FeedbackGiven.outcome, FeedbackGiven.key),
     )
     return select(
-        *(FeedbackGiven.client, FeedbackGiven.card, FeedbackGiven.outcome),
+        *(FeedbackGiven.client, FeedbackGiven.card, FeedbackGiven.outcome, FeedbackGiven.outcome_at),
         *(FeedbackGiven.reason_display, FeedbackGiven.reason_code),
         FeedbackGiven.comment.is_not(None).label("has_comment"),
         order.label("number"),
     ).subquery()
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Print the report of a database; 0, or 2 where it cannot be had."""
-    parser = argparse.ArgumentParser(prog="python -m cds_service.store", description="What the store knows.")
-    report = parser.add_subparsers(required=True).add_parser("report", help="how the cards of each row were received")
-    report.add_argument(
-        "--database", default=Settings().database_url, help="as CDS_DATABASE_URL (default: %(default)s)"
+# --- decisions, and what was done with them ---------------------------------------------------------------------------
+
+
+def _decisions(connection: Connection, hook_instance: str | None, last: int) -> tuple[Decided, ...]:
+    wanted = select(DecisionMade).order_by(DecisionMade.decided_at.desc(), DecisionMade.id).limit(last)
+    if hook_instance is not None:
+        wanted = wanted.where(DecisionMade.hook_instance == plain_id(hook_instance))
+    made, done = wanted.subquery(), _last_feedback()
+    listed = (
+        select(made, DecisionCard.card, CardShown.leading_row, done)
+        .outerjoin(DecisionCard, DecisionCard.decision == made.c.id)
+        .outerjoin(CardShown, (CardShown.client == made.c.client) & (CardShown.card == DecisionCard.card))
+        .outerjoin(done, (done.c.client == made.c.client) & (done.c.card == DecisionCard.card) & (done.c.number == 1))
+        .order_by(made.c.decided_at, made.c.id, DecisionCard.card)
     )
-    report.add_argument("--csv", action="store_true", help="for a spreadsheet")
-    given = parser.parse_args(arguments)
+    return tuple(_decided(row) for row in connection.execute(listed))
+
+
+def _decided(row: Any) -> Decided:
+    return Decided(
+        at=in_utc(row.decided_at),
+        client=row.client,
+        service=row.service,
+        hook_instance=row.hook_instance,
+        status=row.status,
+        knowledge=row.knowledge,
+        rows=tuple(msgspec.json.decode(row.row_ids)),
+        unknowns=msgspec.json.decode(row.unknowns),
+        milliseconds=row.milliseconds,
+        card=row.card or "",
+        leading_row=row.leading_row or "",
+        outcome=row.outcome or "",
+        outcome_at=in_utc(row.outcome_at) if row.outcome_at else None,
+        reason=_reason(row.reason_display, row.reason_code, row.has_comment) if row.outcome == "overridden" else "",
+    )
+
+
+def in_utc(moment: datetime) -> datetime:
+    """A moment of the database: SQLite gives UTC without saying so, PostgreSQL in the zone of the connection."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _reason(display: str | None, code: str | None, has_comment: bool | None) -> str:
+    return display or code or (_COMMENT_ONLY if has_comment else _NO_REASON)
+
+
+# --- by hand ----------------------------------------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print what a database knows, or upgrade it; 0, or 2 where that cannot be done."""
+    parser = argparse.ArgumentParser(prog="python -m cds_service.store", description="What the store knows.")
+    commands = parser.add_subparsers(required=True, dest="command")
+    report = commands.add_parser("report", help="how the cards of each row were received")
+    decisions = commands.add_parser("decisions", help="what was decided, and what was done with it")
+    upgrade = commands.add_parser("upgrade", help="make the tables that this version needs")
+    for command in (report, decisions, upgrade):
+        command.add_argument(
+            "--database", default=Settings().database_url, help="as CDS_DATABASE_URL (default: %(default)s)"
+        )
+    for command in (report, decisions):
+        command.add_argument("--csv", action="store_true", help="for a spreadsheet")
+    decisions.add_argument("--hook-instance", help="the decisions of this one alone")
+    decisions.add_argument("--last", type=int, default=DECISIONS_LISTED, help="at most so many (default: %(default)s)")
+    asked = vars(parser.parse_args(arguments))
+    name = asked.pop("command")
     try:
-        url = make_url(given.database)
-        if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-            raise SettingError("there is no such database file")
-        found = Store(given.database).report()
+        sys.stdout.write(
+            {"report": _print_report, "decisions": _print_decisions, "upgrade": _upgrade}[name](Given(**asked))
+        )
     except (ArgumentError, ServiceError) as error:
-        print(f"no report: {error}", file=sys.stderr)
+        print(f"no {name}: {error}", file=sys.stderr)
         return 2
-    sys.stdout.write(as_csv(found) if given.csv else as_table(found))
     return 0
+
+
+def _print_report(given: Given) -> str:
+    found = _existing(given.database).report()
+    return as_csv(found) if given.csv else as_table(found)
+
+
+def _print_decisions(given: Given) -> str:
+    found = _existing(given.database).decisions(hook_instance=given.hook_instance, last=given.last)
+    return decisions_as_csv(found) if given.csv else decisions_as_table(found)
+
+
+def _upgrade(given: Given) -> str:
+    Store(given.database).upgrade()
+    return f"the database has the tables of this version (schema {SCHEMAS[-1]})\n"
+
+
+def _existing(database: str) -> Store:
+    """The store of a database that is there: none is made to be looked at."""
+    url = make_url(database)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        raise SettingError("there is no such database file")
+    return Store(database)
 
 
 if __name__ == "__main__":

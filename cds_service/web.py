@@ -157,9 +157,18 @@ def answer_call(service_id: str, door: Access, recorder: Recorder | None, counte
 
     response, failure = answered(assess, "The service failed; the call was not assessed.", NOT_REMEMBERED)
     said = answer if answer and response.status_code == 200 else services.NOTHING_TO_SAY
-    if recorder is not None and offer is not None:
-        recorder.shown(services.shown(offer, said, client=caller))
     milliseconds = round(services.milliseconds() - started, 1)
+    if recorder is not None and offer is not None:
+        recorder.decided(
+            services.decision(
+                offer,
+                said,
+                hook_instance=hook_instance,
+                status=response.status_code,
+                milliseconds=milliseconds,
+                client=caller,
+            )
+        )
     counters.called(
         service_id,
         status=response.status_code,

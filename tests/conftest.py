@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ from werkzeug.test import TestResponse
 
 from tests import fingerprints
 from tests.conformance.replies import SERVICES, Reply, check
+from tests.support import postgres
 
 _SEND: Final = requests.Session.send
 
@@ -59,6 +62,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_sessionfinish() -> None:
     fingerprints.write()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = [
+        report for report in terminalreporter.stats.get("skipped", ()) if postgres.MISSING in str(report.longrepr)
+    ]
+    if skipped:
+        terminalreporter.section("NOT TESTED WITH POSTGRESQL", red=True, bold=True)
+        terminalreporter.line(f"{len(skipped)} tests were skipped. {postgres.MISSING}", red=True, bold=True)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[postgres.Cluster]:
+    """A PostgreSQL server of this test run alone."""
+    folder = postgres.programs()
+    if folder is None and os.environ.get("CI") == "true":
+        pytest.fail(postgres.MISSING)
+    if folder is None:
+        pytest.skip(postgres.MISSING)
+    started = postgres.Cluster(folder)
+    yield started
+    started.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new database on each of the two that the service takes."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'cds.sqlite3'}"
+    started: postgres.Cluster = request.getfixturevalue("cluster")
+    return started.database()
 
 
 @pytest.fixture(scope="session", autouse=True)

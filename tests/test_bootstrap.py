@@ -121,5 +121,5 @@ def test_every_dependency_of_the_project_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     locked = (ROOT / "requirements" / "runtime.txt").read_text(encoding="utf-8")
     for dependency in project["dependencies"]:
-        name = dependency.split(">=")[0].lower().replace(".", "-")
+        name = dependency.split(">=")[0].split("[")[0].lower().replace(".", "-")
         assert f"\n{name}==" in f"\n{locked}"

@@ -163,6 +163,26 @@ def test_cards_that_were_sent_are_on_record_without_the_patient(server: Server) 
     assert CALL["context"]["patientId"] not in str(server.rows("SELECT * FROM card_shown"))
 
 
+def test_a_call_is_on_record_with_its_rows_its_cards_and_what_was_done_with_them(server: Server) -> None:
+    cards = server.cards("decided")
+    assert server.feedback(accepted(card=cards[0]))["recorded"] == 1
+    until(lambda: server.rows("SELECT count(*) FROM decision WHERE hook_instance = 'decided'") == [(1,)])
+    [(status, knowledge, fired)] = server.rows(
+        "SELECT status, knowledge, row_ids FROM decision WHERE hook_instance = 'decided'"
+    )
+    assert (status, json.loads(fired)[0]) == (200, "R2")
+    assert knowledge.startswith("tarlatamab ")
+    joined = server.rows(
+        "SELECT decision_card.card, feedback.outcome FROM decision JOIN decision_card ON decision = decision.id "
+        "LEFT JOIN feedback ON feedback.client = decision.client AND feedback.card = decision_card.card "
+        "WHERE hook_instance = 'decided'"
+    )
+    assert dict(joined) == dict.fromkeys(cards) | {cards[0]: "accepted"}
+    assert server.post(SIGN, {}).status_code == 400
+    until(lambda: server.rows("SELECT count(*) FROM decision WHERE status = 400")[0][0] > 0)
+    assert CALL["context"]["patientId"] not in str(server.rows("SELECT * FROM decision"))
+
+
 def test_feedback_sent_twice_is_one_row(server: Server) -> None:
     card = server.cards("twice")[0]
     assert server.feedback(overridden(card=card)) == {"received": 1, "recorded": 1, "repeated": 0, "rejected": 0}

@@ -1,7 +1,6 @@
-"""The store on a real SQLite file: repeats, unknown cards, two writers at once, and the report on it."""
+"""The store on a real SQLite file and a real PostgreSQL server: repeats, unknown cards, two writers, the report."""
 
 import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateTable
+from sqlalchemy import Executable, NullPool, create_engine, select, text
 
 from cds_service.errors import SettingError, StoreUnavailable
 from cds_service.feedback import Feedback, Rejected
 from cds_service.report import COLUMNS
-from cds_service.store import FeedbackGiven, Shown, Store, main
+from cds_service.store import Decision, Shown, Store, in_utc, main
+from cds_service.tables import FeedbackGiven
 from tests.feedback.bodies import accepted, overridden
 
 AT = datetime(2026, 1, 20, 9, 10, tzinfo=UTC)
@@ -30,8 +29,13 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(file: Path) -> Store:
+def file_store(file: Path) -> Store:
     return Store(f"sqlite:///{file}")
+
+
+@pytest.fixture
+def store(url: str) -> Store:
+    return Store(url)
 
 
 def shown(card: str, row: str = "R2", **changes: Any) -> Shown:
@@ -49,35 +53,58 @@ def shown(card: str, row: str = "R2", **changes: Any) -> Shown:
     return Shown(**attributes | changes)
 
 
+def decided(*cards: Shown, **changes: Any) -> Decision:
+    """A call that got these cards; an earlier one with the same `id` is the same."""
+    attributes: dict[str, Any] = {
+        "id": "-".join(card.card for card in cards)[:100] or "d0",
+        "decided_at": AT,
+        "service": SIGN,
+        "hook_instance": "h1",
+        "status": 200,
+        "knowledge": "tarlatamab 2026.1",
+        "row_ids": ("R2", "OBS-1"),
+        "unknowns": {"Condition": 1},
+        "milliseconds": 3.4,
+        "cards": cards,
+    }
+    return Decision(**attributes | changes)
+
+
 def entry(body: dict[str, Any]) -> Feedback:
     return Feedback.model_validate(body)
 
 
-def rows(file: Path, query: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(file) as connection:
-        found = connection.execute(query).fetchall()
-    connection.close()
-    return found
+def rows(url: str, query: str | Executable) -> list[tuple[Any, ...]]:
+    """What another program finds in the database."""
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(query) if isinstance(query, str) else query)]
 
 
 # --- opening ------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_opened_before_it_is_used(store: Store, file: Path) -> None:
+def test_nothing_is_opened_before_it_is_used(file_store: Store, file: Path) -> None:
     assert not file.exists()
 
 
-def test_opening_makes_the_tables_and_writers_do_not_block_readers(store: Store, file: Path) -> None:
-    store.open()
-    store.open()
-    tables = [name for (name,) in rows(file, "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-    assert tables == ["card_shown", "feedback", "feedback_rejected"]
-    assert rows(file, "PRAGMA journal_mode") == [("wal",)]
+def test_opening_makes_the_tables_and_writers_do_not_block_readers(file_store: Store, file: Path) -> None:
+    file_store.open()
+    file_store.open()
+    tables = [
+        name
+        for (name,) in rows(f"sqlite:///{file}", "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+    ]
+    assert tables == [
+        *("alembic_version", "card_shown", "decision", "decision_card"),
+        *("feedback", "feedback_rejected", "token_seen"),
+    ]
+    assert rows(f"sqlite:///{file}", "PRAGMA journal_mode") == [("wal",)]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no such permissions")
-def test_nobody_else_on_the_machine_can_read_what_clinicians_wrote(store: Store, file: Path) -> None:
-    store.add_shown([shown("c1")])
+def test_nobody_else_on_the_machine_can_read_what_clinicians_wrote(file_store: Store, file: Path) -> None:
+    file_store.add_decisions([decided(shown("c1"))])
     assert {path.stat().st_mode & 0o077 for path in file.parent.iterdir()} == {0}
 
 
@@ -89,86 +116,86 @@ def test_a_url_that_cannot_hold_a_store_is_a_wrong_setting(url: str) -> None:
         Store(url)
 
 
-def test_a_file_that_is_no_database_is_told_without_its_words_and_one_day_may_be_one(store: Store, file: Path) -> None:
+def test_a_file_that_is_no_database_is_told_without_its_words_and_one_day_may_be_one(
+    file_store: Store, file: Path
+) -> None:
     file.write_text("no database " * 100, encoding="utf-8")
     with pytest.raises(StoreUnavailable) as failed:
-        store.open()
+        file_store.open()
     assert str(failed.value) == "DatabaseError"
     file.unlink()
-    store.add_shown([shown("c1")])
-    assert store.rows_of({"c1"}) == {"c1": "R2"}
+    file_store.add_decisions([decided(shown("c1"))])
+    assert file_store.rows_of({"c1"}) == {"c1": "R2"}
 
 
-def test_a_file_that_was_removed_is_made_again(store: Store, file: Path) -> None:
-    store.add_shown([shown("c1")])
+def test_a_file_that_was_removed_is_made_again(file_store: Store, file: Path) -> None:
+    file_store.add_decisions([decided(shown("c1"))])
     for path in file.parent.iterdir():
         path.unlink()
     with pytest.raises(StoreUnavailable):
-        store.add_shown([shown("c2")])
-    store.add_shown([shown("c2")])
-    assert store.rows_of({"c1", "c2"}) == {"c2": "R2"}
+        file_store.add_decisions([decided(shown("c2"))])
+    file_store.add_decisions([decided(shown("c2"))])
+    assert file_store.rows_of({"c1", "c2"}) == {"c2": "R2"}
 
 
 # --- writing ------------------------------------------------------------------------------------------------
 
 
-def test_a_card_sent_again_is_one_card(store: Store, file: Path) -> None:
-    store.add_shown([shown("c1"), shown("c1")])
-    store.add_shown([shown("c1", row="OTHER")])
-    assert rows(file, "SELECT card, leading_row, hook, client FROM card_shown") == [("c1", "R2", "order-sign", "")]
+def test_a_card_sent_again_is_one_card(store: Store, url: str) -> None:
+    store.add_decisions([decided(shown("c1"), shown("c1"))])
+    store.add_decisions([decided(shown("c1", row="OTHER"))])
+    assert rows(url, "SELECT card, leading_row, hook, client FROM card_shown") == [("c1", "R2", "order-sign", "")]
 
 
-def test_the_same_feedback_twice_is_one_row(store: Store, file: Path) -> None:
+def test_the_same_feedback_twice_is_one_row(store: Store, url: str) -> None:
     first = store.add_feedback([entry(accepted()), entry(accepted())], service=SIGN, at=AT)
     again = store.add_feedback([entry(accepted())], service=SIGN, at=AT)
     assert (first.recorded, first.repeated) == ({("unknown card", "accepted"): 1}, 1)
     assert (again.recorded, again.repeated) == ({}, 1)
-    assert rows(file, "SELECT count(*) FROM feedback") == [(1,)]
+    assert rows(url, "SELECT count(*) FROM feedback") == [(1,)]
 
 
 def test_feedback_counts_for_the_leading_row_of_its_card(store: Store) -> None:
-    store.add_shown([shown("c1", row="R2"), shown("c2", row="OBS-1")])
+    store.add_decisions([decided(shown("c1", row="R2"), shown("c2", row="OBS-1"))])
     given = [entry(accepted(card="c1")), entry(overridden(card="c2")), entry(overridden(card="c3"))]
     kept = store.add_feedback(given, service=SIGN, at=AT)
     assert kept.recorded == {("R2", "accepted"): 1, ("OBS-1", "overridden"): 1, ("unknown card", "overridden"): 1}
 
 
 def test_a_card_of_one_client_is_unknown_to_another(store: Store) -> None:
-    store.add_shown([shown("c1", client="one")])
+    store.add_decisions([decided(shown("c1", client="one"))])
     kept = store.add_feedback([entry(accepted(card="c1"))], service=SIGN, at=AT, client="other")
     assert kept.recorded == {("unknown card", "accepted"): 1}
 
 
-def test_everything_that_came_is_kept(store: Store, file: Path) -> None:
+def test_everything_that_came_is_kept(store: Store, url: str) -> None:
     reason = {"reason": {"code": "x", "system": "s", "display": "d"}, "userComment": "c", "extension": {"e": 1}}
     body = overridden(card="c1", overrideReason=reason, acceptedSuggestions=[{"id": "s1"}])
     store.add_feedback([entry(body)], service=SIGN, at=AT)
     columns = "service, card, outcome, suggestions, reason_system, reason_code, reason_display, comment, extension"
-    assert rows(file, f"SELECT {columns} FROM feedback") == [
+    assert rows(url, f"SELECT {columns} FROM feedback") == [
         (SIGN, "c1", "overridden", '["s1"]', "s", "x", "d", "c", '{"e":1}')
     ]
-    assert rows(file, "SELECT outcome_at, received_at FROM feedback") == [
-        ("2026-01-20 09:05:00.000000", "2026-01-20 09:10:00.000000")
-    ]
+    [times] = rows(url, select(FeedbackGiven.outcome_at, FeedbackGiven.received_at))
+    assert [in_utc(time) for time in times] == [AT.replace(minute=5), AT]
 
 
-def test_an_entry_that_could_not_be_read_is_kept_once(store: Store, file: Path) -> None:
+def test_an_entry_that_could_not_be_read_is_kept_once(store: Store, url: str) -> None:
     bad = Rejected(mistake="outcome", path="feedback[0].outcome", entry='{"card":"c1"}')
     assert store.add_feedback([bad], service=SIGN, at=AT).rejected == {"outcome": 1}
     assert store.add_feedback([bad], service=SIGN, at=AT).rejected == {}
-    assert rows(file, "SELECT mistake, entry FROM feedback_rejected") == [("outcome", '{"card":"c1"}')]
+    assert rows(url, "SELECT mistake, entry FROM feedback_rejected") == [("outcome", '{"card":"c1"}')]
 
 
-def test_a_batch_larger_than_one_transaction_is_kept_whole(store: Store, file: Path) -> None:
+def test_a_batch_larger_than_one_transaction_is_kept_whole(store: Store, url: str) -> None:
     given = [entry(accepted(card=f"c{number}")) for number in range(1_001)]
-    store.add_shown([shown(f"c{number}") for number in range(1_001)])
+    store.add_decisions([decided(*(shown(f"c{number}") for number in range(1_001)))])
     assert store.add_feedback(given, service=SIGN, at=AT).recorded == {("R2", "accepted"): 1_001}
-    assert rows(file, "SELECT count(*) FROM feedback") == [(1_001,)]
+    assert rows(url, "SELECT count(*) FROM feedback") == [(1_001,)]
 
 
-def test_many_writers_at_once_on_a_new_file_lose_nothing_and_write_nothing_twice(file: Path) -> None:
-    stores = [Store(f"sqlite:///{file}") for _ in range(8)]
-    stores[0].open()
+def test_many_writers_at_once_on_a_new_database_lose_nothing_and_write_nothing_twice(url: str) -> None:
+    stores = [Store(url) for _ in range(8)]
 
     def write(number: int) -> int:
         given = [entry(accepted(card=f"c{card}")) for card in range(20)]
@@ -177,17 +204,7 @@ def test_many_writers_at_once_on_a_new_file_lose_nothing_and_write_nothing_twice
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(write, range(8))) == 20
-    assert rows(file, "SELECT count(*) FROM feedback") == [(20,)]
-
-
-def test_the_statements_are_ones_that_postgresql_takes_too() -> None:
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    insert = postgresql.insert(FeedbackGiven).on_conflict_do_nothing().returning(FeedbackGiven.key)
-    assert str(insert.compile(dialect=dialect)).endswith("ON CONFLICT DO NOTHING RETURNING feedback.key")
-    table = str(CreateTable(FeedbackGiven.metadata.tables["feedback"], if_not_exists=True).compile(dialect=dialect))
-    assert "CREATE TABLE IF NOT EXISTS feedback" in table
-    assert "outcome_at TIMESTAMP WITH TIME ZONE NOT NULL" in table
-    assert "VARCHAR" not in table
+    assert rows(url, "SELECT count(*) FROM feedback") == [(20,)]
 
 
 # --- the report ---------------------------------------------------------------------------------------------
@@ -199,10 +216,10 @@ def report(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> list
 
 
 @pytest.fixture
-def committee(store: Store, file: Path) -> str:
+def committee(store: Store, url: str) -> str:
     """R2: four cards, two overridden, one accepted after all, one ignored. OBS-1: one card, ignored."""
-    store.add_shown([shown(f"c{number}") for number in range(1, 5)])
-    store.add_shown([shown("c5", row="OBS-1", topic="monitoring", action="monitor")])
+    store.add_decisions([decided(*(shown(f"c{number}") for number in range(1, 5)))])
+    store.add_decisions([decided(shown("c5", row="OBS-1", topic="monitoring", action="monitor"))])
     given = [
         overridden(card="c1"),
         overridden(card="c2", overrideReason={"userComment": "marker-comment"}),
@@ -213,7 +230,7 @@ def committee(store: Store, file: Path) -> str:
     store.add_feedback([entry(body) for body in given], service=SIGN, at=AT)
     bad = Rejected(mistake="entry", path="feedback[0]", entry="7")
     store.add_feedback([bad], service=SIGN, at=AT)
-    return f"sqlite:///{file}"
+    return url
 
 
 def test_the_report_says_for_each_row_how_its_cards_were_received(
@@ -237,22 +254,20 @@ def test_the_report_as_csv_has_the_same_cells(committee: str, capsys: pytest.Cap
 
 
 def test_a_reason_can_neither_steer_a_terminal_nor_be_a_formula(
-    store: Store, file: Path, capsys: pytest.CaptureFixture[str]
+    store: Store, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store.add_shown([shown("c1")])
+    store.add_decisions([decided(shown("c1"))])
     reason = {"reason": {"display": "=1+1\x1b[2J\n" + "x" * 100}}
     store.add_feedback([entry(overridden(card="c1", overrideReason=reason))], service=SIGN, at=AT)
-    text = "\n".join(report(["--database", f"sqlite:///{file}", "--csv"], capsys))
+    text = "\n".join(report(["--database", url, "--csv"], capsys))
     assert ",'=1+1 [2J xxx" in text
     assert "\x1b" not in text
     assert "x" * 60 not in text
 
 
-def test_an_empty_store_gives_a_table_without_rows(
-    store: Store, file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_empty_store_gives_a_table_without_rows(store: Store, url: str, capsys: pytest.CaptureFixture[str]) -> None:
     store.open()
-    assert report(["--database", f"sqlite:///{file}"], capsys)[2] == ""
+    assert report(["--database", url], capsys)[2] == ""
 
 
 @pytest.mark.parametrize("url", ["sqlite:////no/such/file.sqlite3", "nonsense"])
