@@ -26,6 +26,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 LOCKS = ROOT / "requirements"
 OLDEST_PYTHON = (3, 11)
+SIDE_BY_SIDE = ["--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal"]
+"""How all tests are run; a part of them is run in one process, where output and debugger work."""
 
 
 class Stopped(Exception):
@@ -116,6 +118,7 @@ def test(arguments: list[str]) -> int:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("CDS_")},
         "FHIR_SERVER_PYTHON": str(fhir_server),
+        "PYTHONHASHSEED": "0",  # processes that run side by side have to find the same tests in the same order
         "PYTHONPATH": str(ROOT),
     }
     checks = {
@@ -123,7 +126,7 @@ def test(arguments: list[str]) -> int:
         "format": [str(tools / "ruff"), "format", "--check", "."],
         "types": [str(python), "-m", "mypy"],
         "layers": [str(tools / "lint-imports")],
-        "tests": [str(python), "-m", "pytest", "--cov", "--cov-report=term", *arguments],
+        "tests": [str(python), "-m", "pytest", "--cov", "--cov-report=term", *(arguments or SIDE_BY_SIDE)],
         "coverage": [str(python), str(ROOT / "tests" / "coverage_floor.py")],
     }
     if arguments:
