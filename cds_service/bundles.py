@@ -6,7 +6,7 @@ Whatever shape comes, nothing here raises, and what is no resource is said.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -91,6 +91,19 @@ def bundle_contents(pages: Sequence[Resource], wanted: Template) -> Contents:
 def entries(bundle: Mapping[str, Any]) -> Iterable[Any]:
     """The entries of a Bundle, also where an object stands in place of the list."""
     return items(bundle.get("entry"))
+
+
+def proposed(given: Iterable[Any], depth: int = 0) -> Iterator[Any]:
+    """The entries of what a call proposes; those of a Bundle among them take its place.
+
+    Unknown: a Bundle that is nested deeper than is read stays itself an entry, and nobody can take it for an order.
+    """
+    for entry in given:
+        resource = resource_of(entry)
+        if resource is not None and resource["resourceType"] == "Bundle" and depth < _MOST_NESTED:
+            yield from proposed(entries(resource), depth + 1)
+        else:
+            yield entry
 
 
 def resource_of(entry: Any) -> Resource | None:

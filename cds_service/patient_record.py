@@ -19,6 +19,7 @@ from cds_service.bundles import (
     entries,
     full_url_of,
     place_of,
+    proposed,
     resource_of,
     with_id,
 )
@@ -36,6 +37,7 @@ NO_SERVER: Final = "it was not prefetched, and the call names no FHIR server"
 NO_PATIENT_ID: Final = "it was not prefetched, and the patient's id can stand in no query"
 ANOTHER_PATIENT: Final = "it belongs to another patient and was not used"
 NO_PATIENT: Final = "it names no patient and was not used"
+NESTED: Final = "a Bundle inside the call is nested too deep to be read"
 TWO_VERSIONS: Final = "it came in two versions that differ, and neither says when it was updated"
 NO_RESOURCE: Final = "an entry is no FHIR resource"
 
@@ -97,7 +99,7 @@ def selected(selections: Iterable[str] | None, bundle: Mapping[str, Any]) -> fro
     if selections is None:
         return None
     named: dict[str, str] = {}
-    for number, entry in enumerate(entries(bundle), start=1):
+    for number, entry in enumerate(proposed(entries(bundle)), start=1):
         resource = resource_of(entry)
         if resource is not None and resource["resourceType"] != "Medication":
             full_url = full_url_of(entry)
@@ -266,10 +268,9 @@ class _Record:
     def take_drafts(self, bundle: Mapping[str, Any]) -> tuple[Resource, ...]:
         """The draft orders of this patient; one that names no patient is this patient's, by its context."""
         drafts = []
-        for number, entry in enumerate(entries(bundle), start=1):
-            resource = resource_of(entry)
+        for number, entry in enumerate(proposed(entries(bundle)), start=1):
+            resource = self._proposed_in(entry, DRAFT)
             if resource is None:
-                self.unknowns.append(Unknown(what=DRAFT, why=NO_RESOURCE, reference=place_of(entry)))
                 continue
             full_url = full_url_of(entry)
             if resource["resourceType"] == "Medication":
@@ -283,16 +284,23 @@ class _Record:
                 drafts.append(resource)
         return tuple(drafts)
 
-    def take_appointments(self, proposed: Sequence[Any]) -> tuple[Resource, ...]:
+    def take_appointments(self, given: Sequence[Any]) -> tuple[Resource, ...]:
         """The proposed appointments, each with an id; whose they are is asked where they are read."""
         taken = []
-        for number, entry in enumerate(proposed, start=1):
-            resource = resource_of(entry)
-            if resource is None:
-                self.unknowns.append(Unknown(what=VISIT, why=NO_RESOURCE, reference=place_of(entry)))
-            else:
+        for number, entry in enumerate(proposed(given), start=1):
+            resource = self._proposed_in(entry, VISIT)
+            if resource is not None:
                 taken.append(_named(resource, full_url_of(entry), number))
         return tuple(taken)
+
+    def _proposed_in(self, entry: Any, what: str) -> Resource | None:
+        """What an entry of the call proposes; None, and an Unknown, where that cannot be told."""
+        resource = resource_of(entry)
+        if resource is not None and resource["resourceType"] != "Bundle":
+            return resource
+        why = NO_RESOURCE if resource is None else NESTED
+        self.unknowns.append(Unknown(what=what, why=why, reference=place_of(entry)))
+        return None
 
     def take(self, template: Template, found: Contents) -> Need:
         """Sort the contents of one key, and say how far it was read."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from cds_service import cards, dialects, fhir_knowledge, wire
-from cds_service.bundles import resource_of
+from cds_service.bundles import proposed, resource_of
 from cds_service.clients import Profile
 from cds_service.engine.case import Occasion
 from cds_service.engine.rulebook import Rulebook
@@ -128,7 +128,7 @@ class DrugReview:
 
     def appointment_book(self, call: wire.HookRequest) -> Answer:
         """Are these infusions proposed for days on which they can be given?"""
-        if not any(map(_may_be_an_infusion, call.context.visits())):
+        if not any(map(_may_be_an_infusion, proposed(call.context.visits()))):
             return NOTHING_TO_SAY
         return self._assessed(call, self.chart(call))
 
@@ -206,13 +206,13 @@ def may_order_the_drug(call: wire.HookRequest, *, details_may_be_missing: bool) 
     While an order is being filled in, a draft without a medication yet is not of the drug.
     """
     of_no_concern = {Recognition.OTHER, Recognition.NONE} if details_may_be_missing else {Recognition.OTHER}
-    drafts = [resource_of(entry) for entry in call.context.drafts()]
+    drafts = [resource_of(entry) for entry in proposed(call.context.drafts())]
     in_bundle = {reference_of(draft): draft for draft in drafts if draft is not None}
     return any(_recognised(draft, in_bundle) not in of_no_concern for draft in drafts)
 
 
 def _recognised(draft: Resource | None, medications: Mapping[str, Resource]) -> Recognition:
-    if draft is None:
+    if draft is None or draft["resourceType"] == "Bundle":
         return Recognition.UNREADABLE
     return recognise(draft, medications) if words(draft["resourceType"]) in MEDICATION_ORDERS else Recognition.OTHER
 
@@ -239,7 +239,7 @@ def _shows_the_drug(resource: Resource, showing: Chart) -> bool:
 
 def _may_be_an_infusion(entry: Any) -> bool:
     appointment = resource_of(entry)
-    return appointment is None or may_be_an_infusion(appointment)
+    return appointment is None or appointment["resourceType"] == "Bundle" or may_be_an_infusion(appointment)
 
 
 def kinds_of(unknowns: Iterable[Unknown]) -> Mapping[str, int]:

@@ -157,6 +157,19 @@ def test_appointments_that_are_none_of_ours_are_answered_without_any_reading(
     assert questions == []
 
 
+@pytest.mark.parametrize(("depth", "expected"), [(1, "schedule: rebook"), (5, "record: cannot-assess")])
+def test_appointments_in_a_bundle_among_the_proposed_ones_are_judged_or_visibly_not(
+    client: FlaskClient, depth: int, expected: str
+) -> None:
+    appointments: dict[str, Any] = {"entry": [{"resource": infusion()}]}
+    for _ in range(depth):
+        appointments = {"entry": [{"resource": {"resourceType": "Bundle"} | appointments}]}
+    prefetch = {**PREFETCH, "medicationAdministrations": {"resourceType": "Bundle", "entry": [{"resource": GIVEN}]}}
+    body = call("appointment-book", context=WHO | {"appointments": appointments}, prefetch=prefetch)
+    cards = post(client, body).json["cards"]
+    assert expected in [card["source"]["topic"]["display"] for card in cards]
+
+
 @pytest.mark.parametrize("key", ["conditions", "somethingNobodyAskedFor", "medicationRequests"])
 def test_a_dose_counts_under_whatever_key_it_comes(client: FlaskClient, key: str) -> None:
     prefetch = {**PREFETCH, key: {"resourceType": "Bundle", "entry": [{"resource": GIVEN}]}}
