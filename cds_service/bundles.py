@@ -16,6 +16,7 @@ from fhir_mappings.chart import Resource
 from fhir_mappings.elements import items, part, words
 from fhir_mappings.facts import Reading
 
+QUERY_FAILED: Final = "the EHR reports that the query failed"
 _TYPE_AND_ID: Final = re.compile(r"(?:^|/)([A-Z][A-Za-z]{2,63})/([A-Za-z0-9._-]{1,128})(?:/_history/[^/]*)?/?$")
 _FAILED: Final = frozenset({"error", "fatal"})
 _MOST_NESTED: Final = 4
@@ -222,14 +223,14 @@ def _no_answer(found: Contents, why: str) -> Contents:
 def _entry_outcome(found: Contents, outcome: Resource) -> None:
     """An OperationOutcome beside the data: only an error says that the query failed (C36)."""
     if _severities(outcome) & _FAILED:
-        found.lacks(Reading.UNAVAILABLE, "the EHR reports that the query failed")
+        found.lacks(Reading.UNAVAILABLE, QUERY_FAILED)
 
 
 def _bare_outcome(found: Contents, outcome: Resource) -> Contents:
     """An OperationOutcome in place of the data: a mere information means "none", a warning leaves that open."""
     severities = _severities(outcome)
     if severities & _FAILED or not severities:
-        found.lacks(Reading.UNAVAILABLE, "the EHR reports that the query failed")
+        found.lacks(Reading.UNAVAILABLE, QUERY_FAILED)
     elif severities != {"information"}:
         found.lacks(Reading.PARTIAL, "the EHR answers with a warning instead of data")
     return found

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from cds_service.bundles import (
+    QUERY_FAILED,
     Contents,
     bundle_contents,
     contents,
@@ -27,7 +28,7 @@ from cds_service.errors import NothingReadable
 from cds_service.fhir_client import Answer, FhirReader, Question
 from cds_service.fhir_failure import Failure
 from cds_service.ownership import Owner, owner
-from cds_service.prefetch import CLINICAL_OBSERVATIONS, PREFETCH, RENAMED, Template, is_patient_id
+from cds_service.prefetch import CLINICAL_OBSERVATIONS, NOT_IN_DSTU2, PREFETCH, RENAMED, Template, is_patient_id
 from fhir_mappings.chart import Chart, Resource
 from fhir_mappings.elements import objects, part, reference, reference_of, words
 from fhir_mappings.facts import DRAFT, VISIT, Need, Reading, Unknown
@@ -39,6 +40,7 @@ ANOTHER_PATIENT: Final = "it belongs to another patient and was not used"
 NO_PATIENT: Final = "it names no patient and was not used"
 NESTED: Final = "a Bundle inside the call is nested too deep to be read"
 TWO_VERSIONS: Final = "it came in two versions that differ, and neither says when it was updated"
+NO_SUCH_TYPE: Final = "its version of FHIR has no such resource"
 NO_RESOURCE: Final = "an entry is no FHIR resource"
 
 _READ: Final = (*PREFETCH, CLINICAL_OBSERVATIONS)
@@ -50,6 +52,10 @@ _TYPE: Final = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _MEDICATION: Final = re.compile(r"Medication/([A-Za-z0-9._-]{1,128})")
 _MOST_MEDICATIONS: Final = 120
 _MEDICATIONS_A_SEARCH: Final = 30
+_MAY_MEAN_NO_SUCH_TYPE: Final = frozenset(
+    {NO_SERVER, QUERY_FAILED, Failure.NOT_SUPPORTED.value, Failure.NOT_FOUND.value, Failure.REFUSED.value}
+)
+"""How a query for a resource that a version of FHIR does not have may end. A server that fails or is late says nothing."""
 _UNSUPPORTED: Final = frozenset({Failure.NOT_SUPPORTED, Failure.REFUSED, Failure.MALFORMED, Failure.FORBIDDEN})
 
 
@@ -317,8 +323,15 @@ class _Record:
         ]
         if asked and Owner.THIS_PATIENT not in asked and template.key not in self.unfiltered:
             self._distrust(template, found, asked)
+        if self._is_of_no_such_type(template, found):
+            return Need(key=template.key, reading=Reading.COMPLETE, why=NO_SUCH_TYPE)
         by_code_only = template.key in self.by_code_only
         return Need(key=template.key, reading=found.reading, why=found.why, by_code_only=by_code_only)
+
+    def _is_of_no_such_type(self, template: Template, found: Contents) -> bool:
+        """Whether nothing came because the EHR's version of FHIR has no such resource: that is no gap in the record."""
+        is_later = self.in_dstu2 and template.resource_type in NOT_IN_DSTU2
+        return is_later and found.reading is Reading.UNAVAILABLE and found.why in _MAY_MEAN_NO_SUCH_TYPE
 
     def take_others(self, prefetch: Mapping[str, Any], asked: Sequence[Template]) -> None:
         """Resources under keys that nobody asked for: they are no need, but they count."""

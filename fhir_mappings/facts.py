@@ -476,6 +476,7 @@ class Reading(Enum):
 class Need:
     """One prefetch key of the contract, how far it was read, and why not wholly (our wording, no patient data).
 
+    A need that was read completely has a `why` only where there can be nothing to read.
     `by_code_only`: all that has one of our codes is there; what stands in a text only may not have been searched for.
     """
 

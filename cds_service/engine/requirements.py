@@ -216,6 +216,7 @@ LINES: Final = frozenset(
         "earlier toxicity",
         "toxicity of another treatment",
         "toxicity without a grade",
+        "adverse events cannot be on record",
         "conditions without a name",
         "against an abnormal baseline",
         "toxicity counted without a dose before it",
