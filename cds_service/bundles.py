@@ -78,7 +78,7 @@ def bundle_contents(pages: Sequence[Resource], wanted: Template) -> Contents:
     for page in pages:
         if page.get("resourceType") == "OperationOutcome":
             _bare_outcome(found, page)
-        elif page.get("resourceType", "Bundle") == "Bundle":
+        elif page.get("resourceType") in (None, "Bundle"):
             matches += _read_page(found, page, wanted)
         else:
             found.resources.append((page, ""))
