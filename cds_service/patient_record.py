@@ -55,7 +55,7 @@ _MEDICATIONS_A_SEARCH: Final = 30
 _MAY_MEAN_NO_SUCH_TYPE: Final = frozenset(
     {NO_SERVER, QUERY_FAILED, Failure.NOT_SUPPORTED.value, Failure.NOT_FOUND.value, Failure.REFUSED.value}
 )
-"""How a query for a resource that a version of FHIR does not have may end. A server that fails or is late says nothing."""
+"""How a query for a resource that a version of FHIR does not have may end; one that fails or is late says nothing."""
 _UNSUPPORTED: Final = frozenset({Failure.NOT_SUPPORTED, Failure.REFUSED, Failure.MALFORMED, Failure.FORBIDDEN})
 
 
@@ -65,7 +65,7 @@ def gather(
     draft_orders: Mapping[str, Any] | None,
     selections: Iterable[str] | None,
     prefetch: Mapping[str, Any] | None,
-    reader: FhirReader | None,
+    reader: Reader | None,
     appointments: Sequence[Any] = (),
 ) -> Chart:
     """Everything received and read for this patient.
@@ -129,7 +129,7 @@ def _named(draft: Resource, full_url: str, number: int) -> Resource:
     return draft if words(draft.get("id")) else {**draft, "id": f"#{number}"}
 
 
-def gather_of_the_drug(*, patient_id: str, prefetch: Mapping[str, Any], reader: FhirReader | None) -> Chart:
+def gather_of_the_drug(*, patient_id: str, prefetch: Mapping[str, Any], reader: Reader | None) -> Chart:
     """Only what shows whether the patient has to do with the drug: what came with the call, and three needs.
 
     Nothing else is asked of the FHIR server. Raises nothing: what could not be had is in `needs`.
@@ -149,6 +149,29 @@ def gather_of_the_drug(*, patient_id: str, prefetch: Mapping[str, Any], reader: 
     )
 
 
+class OneReading:
+    """A FHIR server that is asked each question once in a call: asked again, the same answer counts, also a failure."""
+
+    def __init__(self, reader: FhirReader) -> None:
+        self._reader = reader
+        self._known: dict[Question, Answer] = {}
+
+    def answers(self, questions: Mapping[str, Question]) -> dict[str, Answer]:
+        """As FhirReader.answers; only what was not asked yet goes to the server."""
+        new = {key: question for key, question in questions.items() if question not in self._known}
+        if new:
+            asked = self._reader.answers(new)
+            self._known |= {question: asked[key] for key, question in new.items() if key in asked}
+        return {key: self._known[question] for key, question in questions.items() if question in self._known}
+
+    def reaches(self, link: str) -> bool:
+        """As FhirReader.reaches."""
+        return self._reader.reaches(link)
+
+
+Reader = FhirReader | OneReading
+
+
 def _require_something(needs: Mapping[str, Need]) -> None:
     needed = [needs[template.key] for template in PREFETCH if template.needed]
     if all(need.reading is Reading.UNAVAILABLE for need in needed):
@@ -159,7 +182,7 @@ def _require_something(needs: Mapping[str, Need]) -> None:
 
 
 def _read(
-    prefetch: Mapping[str, Any], reader: FhirReader | None, record: _Record, wanted: Sequence[Template]
+    prefetch: Mapping[str, Any], reader: Reader | None, record: _Record, wanted: Sequence[Template]
 ) -> dict[str, Contents]:
     """The contents of each key, with one round of questions to the FHIR server for what is absent or goes on."""
     came = {template.key: contents(prefetch[template.key], template) for template in wanted if template.key in prefetch}
@@ -346,7 +369,7 @@ class _Record:
             for resource, full_url in found.resources:
                 self._take(resource, full_url, is_reported=True)
 
-    def take_medications(self, reader: FhirReader, drafts: tuple[Resource, ...]) -> None:
+    def take_medications(self, reader: Reader, drafts: tuple[Resource, ...]) -> None:
         """Read the Medications that orders and administrations refer to, the drafts' first, in the rest of the budget.
 
         One that cannot be had stays unresolved; whoever reads the order then says so.
@@ -382,7 +405,7 @@ class _Record:
                 if resource["resourceType"] == "Medication":
                     self._take_medication(resource, full_url)
 
-    def _missing_medications(self, reader: FhirReader, drafts: tuple[Resource, ...]) -> Iterator[str]:
+    def _missing_medications(self, reader: Reader, drafts: tuple[Resource, ...]) -> Iterator[str]:
         seen: set[str] = set()
         stated = (r for r in (*drafts, *self.resources.values()) if "medicationReference" in r or "medication" in r)
         for resource in stated:
@@ -446,7 +469,7 @@ def _type_of(resource: Resource) -> str:
     return kind if _TYPE.fullmatch(kind) else "resource"
 
 
-def _points_here(resource: Resource, reader: FhirReader) -> bool:
+def _points_here(resource: Resource, reader: Reader) -> bool:
     """Whether the medication reference is relative or of the call's own server: ids mean nothing on another one."""
     for holder in objects(resource.get("medicationReference")) + objects(part(resource, "medication", "reference")):
         text = words(holder.get("reference"))

@@ -18,7 +18,7 @@ from cds_service.engine.rulebook import Rulebook
 from cds_service.fhir_client import FhirClient, FhirReader
 from cds_service.knowledge import sign_off
 from cds_service.knowledge.regimen import Regimen
-from cds_service.patient_record import gather, gather_of_the_drug
+from cds_service.patient_record import OneReading, Reader, gather, gather_of_the_drug
 from cds_service.prefetch import PREFETCH, templates_by_key
 from cds_service.store import Shown
 from cds_service.suggestions import Orders, marks
@@ -140,7 +140,8 @@ class DrugReview:
 
     def _on_patient(self, call: wire.HookRequest) -> Answer:
         """Most patients have nothing to do with the drug: for them only what would show it is read."""
-        reader = self._reader(call)
+        server = self._reader(call)
+        reader = None if server is None else OneReading(server)
         showing = gather_of_the_drug(patient_id=call.context.patient_id, prefetch=call.prefetch, reader=reader)
         if not may_have_had_the_drug(showing):
             return NOTHING_TO_SAY
@@ -173,11 +174,12 @@ class DrugReview:
         return self.fhir.reader(call.fhir_server, token)
 
     def chart(
-        self, call: wire.HookRequest, *, details_may_be_missing: bool = False, reader: FhirReader | None = None
+        self, call: wire.HookRequest, *, details_may_be_missing: bool = False, reader: Reader | None = None
     ) -> Chart:
         """What the call proposes and the patient's record, as far as they can be had.
 
-        `reader` is one whose time is already running. Raises: NothingReadable where none of the needed data can be had.
+        `reader` is one whose time is already running, and which knows what it was asked.
+        Raises: NothingReadable where none of the needed data can be had.
         """
         chart = gather(
             patient_id=call.context.patient_id,

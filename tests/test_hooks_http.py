@@ -9,6 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import build
+from cds_service.fhir_client import Answer
+from cds_service.fhir_failure import Failure
 from cds_service.services import may_have_had_the_drug
 from cds_service.settings import read_settings
 from fhir_mappings import treatment_state
@@ -146,6 +148,29 @@ def test_what_is_not_prefetched_is_asked_for_where_it_shows_the_drug_before_anyt
     post(client, call(hook, prefetch={"medicationRequests": None, "procedures": None}, **FHIR))
     assert questions[0] == "MedicationAdministration?patient=p1"
     assert questions[1] != "MedicationAdministration?patient=p1"
+
+
+@pytest.mark.parametrize("hook", ["patient-view", "encounter-discharge"])
+def test_of_a_patient_on_the_drug_nothing_is_asked_twice_and_one_that_failed_not_again(
+    client: FlaskClient, hook: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answers(_self: Any, wanted: Any) -> dict[str, Answer]:
+        asked.extend(question.query for question in wanted.values())
+        given = Answer(pages=[{"resourceType": "Bundle", "entry": [{"resource": GIVEN}]}], failure=None)
+        found = {"MedicationAdministration?patient=p1": given, "Condition?patient=p1": Answer(pages=[], failure=None)}
+        return {key: found.get(q.query, Answer(failure=Failure.SERVER_ERROR)) for key, q in wanted.items()}
+
+    monkeypatch.setattr("cds_service.fhir_client.FhirReader.answers", answers)
+    cards = post(client, call(hook, prefetch={}, **FHIR)).json["cards"]
+    assert len(set(asked)) == len(asked) == 11
+    assert set(asked[:3]) == {
+        f"{kind}?patient=p1" for kind in ("MedicationRequest", "MedicationAdministration", "Procedure")
+    }
+    displays = {card["source"]["topic"]["display"] for card in cards}
+    assert "record: cannot-assess" in displays
+    assert len(displays) == 2
 
 
 def test_appointments_that_are_none_of_ours_are_answered_without_any_reading(
