@@ -248,94 +248,89 @@ def kinds_of(unknowns: Iterable[Unknown]) -> Mapping[str, int]:
     return Counter(unknown.what if unknown.what in KINDS else "other" for unknown in unknowns)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What discovery says of the service of one hook. `needs_also` is what it needs beside what all of them need."""
+
+    title: str
+    description: str
+    needs_also: str = ""
+
+
+NEEDS: Final = (
+    "Prefetch or read access for Patient, Condition, MedicationRequest, MedicationAdministration, Medication, "
+    "Observation, Procedure, AdverseEvent and AllergyIntolerance. The call gets 412 only where given doses, orders "
+    "and conditions can all three not be had."
+)
+DRUG_FIRST: Final = " Orders, given doses and procedures come first: without tarlatamab in them nothing else is read."
+CATALOGUE: Final[Mapping[str, Entry]] = {
+    "order-sign": Entry(
+        title="Tarlatamab: check before signing",
+        description=(
+            "Checks an order for tarlatamab against the step-up schedule, delays, CRS and neurotoxicity, "
+            "monitoring and premedication, pregnancy, contraception and lactation."
+        ),
+    ),
+    "order-select": Entry(
+        title="Tarlatamab: check while ordering",
+        description="Says early what stands against tarlatamab for this patient, and which dose is due on which day.",
+    ),
+    "patient-view": Entry(
+        title="Tarlatamab: where the course stands",
+        description=(
+            "For a patient with tarlatamab on record: doses given, position, next due day, last day before a "
+            "restart, and what withholds or stops it. No card for anybody else."
+        ),
+        needs_also=DRUG_FIRST,
+    ),
+    "encounter-discharge": Entry(
+        title="Tarlatamab: check before discharge",
+        description=(
+            "Says when the observation after the last tarlatamab dose is complete, what is to be heeded at "
+            "home, and whether CRS or neurotoxicity is still active."
+        ),
+        needs_also=(
+            f"{DRUG_FIRST} Given doses need their clock times, or the observation is counted from the end of their day."
+        ),
+    ),
+    "appointment-book": Entry(
+        title="Tarlatamab: check an infusion appointment",
+        description=(
+            "Checks proposed appointments for tarlatamab infusions against the due day and the last day before "
+            "a restart."
+        ),
+        needs_also=(
+            " An appointment is one for tarlatamab if its service type, reason, description or comment "
+            "names it, or the medication order that it is based on is one for it; others get no card."
+        ),
+    ),
+}
+"""The services by their hooks, in the order in which discovery lists them."""
+
+
 def offers(review: DrugReview) -> tuple[Offer, ...]:
-    """The catalogue, in the order in which discovery lists it."""
+    """The catalogue with the function that answers each hook's calls."""
+    answers: Mapping[str, Callable[[wire.HookRequest], Answer]] = {
+        "order-sign": review.order_sign,
+        "order-select": review.order_select,
+        "patient-view": review.patient_view,
+        "encounter-discharge": review.encounter_discharge,
+        "appointment-book": review.appointment_book,
+    }
     prefetch = dict(templates_by_key())
-    needs = (
-        "Prefetch or read access for Patient, Condition, MedicationRequest, MedicationAdministration, Medication, "
-        "Observation, Procedure, AdverseEvent and AllergyIntolerance. The call gets 412 only where given doses, orders "
-        "and conditions can all three not be had."
-    )
-    return (
+    return tuple(
         Offer(
             entry=wire.Service(
-                hook="order-sign",
-                id="tarlatamab-order-sign",
-                title="Tarlatamab: check before signing",
-                description=(
-                    "Checks an order for tarlatamab against the step-up schedule, delays, CRS and neurotoxicity, "
-                    "monitoring and premedication, pregnancy, contraception and lactation."
-                ),
+                hook=hook,
+                id=f"tarlatamab-{hook}",
+                title=entry.title,
+                description=entry.description,
                 prefetch=prefetch,
-                usage_requirements=needs,
+                usage_requirements=NEEDS + entry.needs_also,
             ),
-            answer=review.order_sign,
-        ),
-        Offer(
-            entry=wire.Service(
-                hook="order-select",
-                id="tarlatamab-order-select",
-                title="Tarlatamab: check while ordering",
-                description=(
-                    "Says early what stands against tarlatamab for this patient, and which dose is due on which day."
-                ),
-                prefetch=prefetch,
-                usage_requirements=needs,
-            ),
-            answer=review.order_select,
-        ),
-        Offer(
-            entry=wire.Service(
-                hook="patient-view",
-                id="tarlatamab-patient-view",
-                title="Tarlatamab: where the course stands",
-                description=(
-                    "For a patient with tarlatamab on record: doses given, position, next due day, last day before a "
-                    "restart, and what withholds or stops it. No card for anybody else."
-                ),
-                prefetch=prefetch,
-                usage_requirements=(
-                    f"{needs} Orders, given doses and procedures come first: without tarlatamab in them nothing else "
-                    "is read."
-                ),
-            ),
-            answer=review.patient_view,
-        ),
-        Offer(
-            entry=wire.Service(
-                hook="encounter-discharge",
-                id="tarlatamab-encounter-discharge",
-                title="Tarlatamab: check before discharge",
-                description=(
-                    "Says when the observation after the last tarlatamab dose is complete, what is to be heeded at "
-                    "home, and whether CRS or neurotoxicity is still active."
-                ),
-                prefetch=prefetch,
-                usage_requirements=(
-                    f"{needs} Orders, given doses and procedures come first: without tarlatamab in them nothing else "
-                    "is read. "
-                    "Given doses need their clock times, or the observation is counted from the end of their day."
-                ),
-            ),
-            answer=review.encounter_discharge,
-        ),
-        Offer(
-            entry=wire.Service(
-                hook="appointment-book",
-                id="tarlatamab-appointment-book",
-                title="Tarlatamab: check an infusion appointment",
-                description=(
-                    "Checks proposed appointments for tarlatamab infusions against the due day and the last day before "
-                    "a restart."
-                ),
-                prefetch=prefetch,
-                usage_requirements=(
-                    f"{needs} An appointment is one for tarlatamab if its service type, reason, description or comment "
-                    "names it, or the medication order that it is based on is one for it; others get no card."
-                ),
-            ),
-            answer=review.appointment_book,
-        ),
+            answer=answers[hook],
+        )
+        for hook, entry in CATALOGUE.items()
     )
 
 
