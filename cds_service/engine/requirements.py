@@ -243,6 +243,7 @@ LINES: Final = frozenset(
         "return precautions for CRS",
         "return precautions for neurotoxicity",
         "discharge with a toxicity that is not over",
+        "an infusion is booked against it",
     }
 )
 # Asked for under these sources alone: the seed is silent about them, or the label leaves no room for them.
