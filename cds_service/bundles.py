@@ -6,7 +6,7 @@ Whatever shape comes, nothing here raises, and what is no resource is said.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from fhir_mappings.chart import Resource
 from fhir_mappings.elements import items, part, words
 from fhir_mappings.facts import Reading
 
+QUERY_FAILED: Final = "the EHR reports that the query failed"
 _TYPE_AND_ID: Final = re.compile(r"(?:^|/)([A-Z][A-Za-z]{2,63})/([A-Za-z0-9._-]{1,128})(?:/_history/[^/]*)?/?$")
 _FAILED: Final = frozenset({"error", "fatal"})
 _MOST_NESTED: Final = 4
@@ -77,7 +78,7 @@ def bundle_contents(pages: Sequence[Resource], wanted: Template) -> Contents:
     for page in pages:
         if page.get("resourceType") == "OperationOutcome":
             _bare_outcome(found, page)
-        elif page.get("resourceType", "Bundle") == "Bundle":
+        elif page.get("resourceType") in (None, "Bundle"):
             matches += _read_page(found, page, wanted)
         else:
             found.resources.append((page, ""))
@@ -91,6 +92,19 @@ def bundle_contents(pages: Sequence[Resource], wanted: Template) -> Contents:
 def entries(bundle: Mapping[str, Any]) -> Iterable[Any]:
     """The entries of a Bundle, also where an object stands in place of the list."""
     return items(bundle.get("entry"))
+
+
+def proposed(given: Iterable[Any], depth: int = 0) -> Iterator[Any]:
+    """The entries of what a call proposes; those of a Bundle among them take its place.
+
+    Unknown: a Bundle that is nested deeper than is read stays itself an entry, and nobody can take it for an order.
+    """
+    for entry in given:
+        resource = resource_of(entry)
+        if resource is not None and resource["resourceType"] == "Bundle" and depth < _MOST_NESTED:
+            yield from proposed(entries(resource), depth + 1)
+        else:
+            yield entry
 
 
 def resource_of(entry: Any) -> Resource | None:
@@ -209,14 +223,14 @@ def _no_answer(found: Contents, why: str) -> Contents:
 def _entry_outcome(found: Contents, outcome: Resource) -> None:
     """An OperationOutcome beside the data: only an error says that the query failed (C36)."""
     if _severities(outcome) & _FAILED:
-        found.lacks(Reading.UNAVAILABLE, "the EHR reports that the query failed")
+        found.lacks(Reading.UNAVAILABLE, QUERY_FAILED)
 
 
 def _bare_outcome(found: Contents, outcome: Resource) -> Contents:
     """An OperationOutcome in place of the data: a mere information means "none", a warning leaves that open."""
     severities = _severities(outcome)
     if severities & _FAILED or not severities:
-        found.lacks(Reading.UNAVAILABLE, "the EHR reports that the query failed")
+        found.lacks(Reading.UNAVAILABLE, QUERY_FAILED)
     elif severities != {"information"}:
         found.lacks(Reading.PARTIAL, "the EHR answers with a warning instead of data")
     return found

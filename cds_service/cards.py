@@ -67,13 +67,13 @@ def _card(
         ),
         suggestions=dialects.suggestions(offered, profile, uuid),
         selection_behavior=dialects.behavior(offered, profile) if offered else None,
-        override_reasons=_reasons(regimen.table("override_reasons").rows, lead.topic, lead.action),
+        override_reasons=override_reasons(regimen.table("override_reasons").rows, lead.topic, lead.action),
         extension=wire.CardExtension(advice=_extension(group, rows, assessment)),
     )
 
 
 @lru_cache(maxsize=128)
-def _reasons(rows: tuple[Row, ...], topic: str, action: str) -> tuple[wire.OverrideReason, ...]:
+def override_reasons(rows: tuple[Row, ...], topic: str, action: str) -> tuple[wire.OverrideReason, ...]:
     """Why a clinician may not follow a card of this kind, in the order of the table (C79)."""
     return tuple(
         wire.OverrideReason(code=row.text("code"), system=row.text("system"), display=row.say["label"])

@@ -13,12 +13,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from cds_service.bundles import (
+    QUERY_FAILED,
     Contents,
     bundle_contents,
     contents,
     entries,
     full_url_of,
     place_of,
+    proposed,
     resource_of,
     with_id,
 )
@@ -26,7 +28,7 @@ from cds_service.errors import NothingReadable
 from cds_service.fhir_client import Answer, FhirReader, Question
 from cds_service.fhir_failure import Failure
 from cds_service.ownership import Owner, owner
-from cds_service.prefetch import CLINICAL_OBSERVATIONS, PREFETCH, RENAMED, Template, is_patient_id
+from cds_service.prefetch import CLINICAL_OBSERVATIONS, NOT_IN_DSTU2, PREFETCH, RENAMED, Template, is_patient_id
 from fhir_mappings.chart import Chart, Resource
 from fhir_mappings.elements import objects, part, reference, reference_of, words
 from fhir_mappings.facts import DRAFT, VISIT, Need, Reading, Unknown
@@ -36,7 +38,9 @@ NO_SERVER: Final = "it was not prefetched, and the call names no FHIR server"
 NO_PATIENT_ID: Final = "it was not prefetched, and the patient's id can stand in no query"
 ANOTHER_PATIENT: Final = "it belongs to another patient and was not used"
 NO_PATIENT: Final = "it names no patient and was not used"
+NESTED: Final = "a Bundle inside the call is nested too deep to be read"
 TWO_VERSIONS: Final = "it came in two versions that differ, and neither says when it was updated"
+NO_SUCH_TYPE: Final = "its version of FHIR has no such resource"
 NO_RESOURCE: Final = "an entry is no FHIR resource"
 
 _READ: Final = (*PREFETCH, CLINICAL_OBSERVATIONS)
@@ -48,6 +52,10 @@ _TYPE: Final = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _MEDICATION: Final = re.compile(r"Medication/([A-Za-z0-9._-]{1,128})")
 _MOST_MEDICATIONS: Final = 120
 _MEDICATIONS_A_SEARCH: Final = 30
+_MAY_MEAN_NO_SUCH_TYPE: Final = frozenset(
+    {NO_SERVER, QUERY_FAILED, Failure.NOT_SUPPORTED.value, Failure.NOT_FOUND.value, Failure.REFUSED.value}
+)
+"""How a query for a resource that a version of FHIR does not have may end; one that fails or is late says nothing."""
 _UNSUPPORTED: Final = frozenset({Failure.NOT_SUPPORTED, Failure.REFUSED, Failure.MALFORMED, Failure.FORBIDDEN})
 
 
@@ -57,7 +65,7 @@ def gather(
     draft_orders: Mapping[str, Any] | None,
     selections: Iterable[str] | None,
     prefetch: Mapping[str, Any] | None,
-    reader: FhirReader | None,
+    reader: Reader | None,
     appointments: Sequence[Any] = (),
 ) -> Chart:
     """Everything received and read for this patient.
@@ -97,7 +105,7 @@ def selected(selections: Iterable[str] | None, bundle: Mapping[str, Any]) -> fro
     if selections is None:
         return None
     named: dict[str, str] = {}
-    for number, entry in enumerate(entries(bundle), start=1):
+    for number, entry in enumerate(proposed(entries(bundle)), start=1):
         resource = resource_of(entry)
         if resource is not None and resource["resourceType"] != "Medication":
             full_url = full_url_of(entry)
@@ -121,7 +129,7 @@ def _named(draft: Resource, full_url: str, number: int) -> Resource:
     return draft if words(draft.get("id")) else {**draft, "id": f"#{number}"}
 
 
-def gather_of_the_drug(*, patient_id: str, prefetch: Mapping[str, Any], reader: FhirReader | None) -> Chart:
+def gather_of_the_drug(*, patient_id: str, prefetch: Mapping[str, Any], reader: Reader | None) -> Chart:
     """Only what shows whether the patient has to do with the drug: what came with the call, and three needs.
 
     Nothing else is asked of the FHIR server. Raises nothing: what could not be had is in `needs`.
@@ -141,6 +149,29 @@ def gather_of_the_drug(*, patient_id: str, prefetch: Mapping[str, Any], reader: 
     )
 
 
+class OneReading:
+    """A FHIR server that is asked each question once in a call: asked again, the same answer counts, also a failure."""
+
+    def __init__(self, reader: FhirReader) -> None:
+        self._reader = reader
+        self._known: dict[Question, Answer] = {}
+
+    def answers(self, questions: Mapping[str, Question]) -> dict[str, Answer]:
+        """As FhirReader.answers; only what was not asked yet goes to the server."""
+        new = {key: question for key, question in questions.items() if question not in self._known}
+        if new:
+            asked = self._reader.answers(new)
+            self._known |= {question: asked[key] for key, question in new.items() if key in asked}
+        return {key: self._known[question] for key, question in questions.items() if question in self._known}
+
+    def reaches(self, link: str) -> bool:
+        """As FhirReader.reaches."""
+        return self._reader.reaches(link)
+
+
+Reader = FhirReader | OneReading
+
+
 def _require_something(needs: Mapping[str, Need]) -> None:
     needed = [needs[template.key] for template in PREFETCH if template.needed]
     if all(need.reading is Reading.UNAVAILABLE for need in needed):
@@ -151,7 +182,7 @@ def _require_something(needs: Mapping[str, Need]) -> None:
 
 
 def _read(
-    prefetch: Mapping[str, Any], reader: FhirReader | None, record: _Record, wanted: Sequence[Template]
+    prefetch: Mapping[str, Any], reader: Reader | None, record: _Record, wanted: Sequence[Template]
 ) -> dict[str, Contents]:
     """The contents of each key, with one round of questions to the FHIR server for what is absent or goes on."""
     came = {template.key: contents(prefetch[template.key], template) for template in wanted if template.key in prefetch}
@@ -266,10 +297,9 @@ class _Record:
     def take_drafts(self, bundle: Mapping[str, Any]) -> tuple[Resource, ...]:
         """The draft orders of this patient; one that names no patient is this patient's, by its context."""
         drafts = []
-        for number, entry in enumerate(entries(bundle), start=1):
-            resource = resource_of(entry)
+        for number, entry in enumerate(proposed(entries(bundle)), start=1):
+            resource = self._proposed_in(entry, DRAFT)
             if resource is None:
-                self.unknowns.append(Unknown(what=DRAFT, why=NO_RESOURCE, reference=place_of(entry)))
                 continue
             full_url = full_url_of(entry)
             if resource["resourceType"] == "Medication":
@@ -283,16 +313,23 @@ class _Record:
                 drafts.append(resource)
         return tuple(drafts)
 
-    def take_appointments(self, proposed: Sequence[Any]) -> tuple[Resource, ...]:
+    def take_appointments(self, given: Sequence[Any]) -> tuple[Resource, ...]:
         """The proposed appointments, each with an id; whose they are is asked where they are read."""
         taken = []
-        for number, entry in enumerate(proposed, start=1):
-            resource = resource_of(entry)
-            if resource is None:
-                self.unknowns.append(Unknown(what=VISIT, why=NO_RESOURCE, reference=place_of(entry)))
-            else:
+        for number, entry in enumerate(proposed(given), start=1):
+            resource = self._proposed_in(entry, VISIT)
+            if resource is not None:
                 taken.append(_named(resource, full_url_of(entry), number))
         return tuple(taken)
+
+    def _proposed_in(self, entry: Any, what: str) -> Resource | None:
+        """What an entry of the call proposes; None, and an Unknown, where that cannot be told."""
+        resource = resource_of(entry)
+        if resource is not None and resource["resourceType"] != "Bundle":
+            return resource
+        why = NO_RESOURCE if resource is None else NESTED
+        self.unknowns.append(Unknown(what=what, why=why, reference=place_of(entry)))
+        return None
 
     def take(self, template: Template, found: Contents) -> Need:
         """Sort the contents of one key, and say how far it was read."""
@@ -309,8 +346,15 @@ class _Record:
         ]
         if asked and Owner.THIS_PATIENT not in asked and template.key not in self.unfiltered:
             self._distrust(template, found, asked)
+        if self._is_of_no_such_type(template, found):
+            return Need(key=template.key, reading=Reading.COMPLETE, why=NO_SUCH_TYPE)
         by_code_only = template.key in self.by_code_only
         return Need(key=template.key, reading=found.reading, why=found.why, by_code_only=by_code_only)
+
+    def _is_of_no_such_type(self, template: Template, found: Contents) -> bool:
+        """Whether nothing came because the EHR's version of FHIR has no such resource: that is no gap in the record."""
+        is_later = self.in_dstu2 and template.resource_type in NOT_IN_DSTU2
+        return is_later and found.reading is Reading.UNAVAILABLE and found.why in _MAY_MEAN_NO_SUCH_TYPE
 
     def take_others(self, prefetch: Mapping[str, Any], asked: Sequence[Template]) -> None:
         """Resources under keys that nobody asked for: they are no need, but they count."""
@@ -325,7 +369,7 @@ class _Record:
             for resource, full_url in found.resources:
                 self._take(resource, full_url, is_reported=True)
 
-    def take_medications(self, reader: FhirReader, drafts: tuple[Resource, ...]) -> None:
+    def take_medications(self, reader: Reader, drafts: tuple[Resource, ...]) -> None:
         """Read the Medications that orders and administrations refer to, the drafts' first, in the rest of the budget.
 
         One that cannot be had stays unresolved; whoever reads the order then says so.
@@ -361,7 +405,7 @@ class _Record:
                 if resource["resourceType"] == "Medication":
                     self._take_medication(resource, full_url)
 
-    def _missing_medications(self, reader: FhirReader, drafts: tuple[Resource, ...]) -> Iterator[str]:
+    def _missing_medications(self, reader: Reader, drafts: tuple[Resource, ...]) -> Iterator[str]:
         seen: set[str] = set()
         stated = (r for r in (*drafts, *self.resources.values()) if "medicationReference" in r or "medication" in r)
         for resource in stated:
@@ -425,7 +469,7 @@ def _type_of(resource: Resource) -> str:
     return kind if _TYPE.fullmatch(kind) else "resource"
 
 
-def _points_here(resource: Resource, reader: FhirReader) -> bool:
+def _points_here(resource: Resource, reader: Reader) -> bool:
     """Whether the medication reference is relative or of the call's own server: ids mean nothing on another one."""
     for holder in objects(resource.get("medicationReference")) + objects(part(resource, "medication", "reference")):
         text = words(holder.get("reference"))

@@ -16,6 +16,9 @@ _PAGE_SIZE: Final = re.compile(r"[?&]_count=(\d+)")
 RENAMED: Final = {"MedicationOrder": "MedicationRequest"}
 """Resource types of DSTU2 that R4 has under another name."""
 
+NOT_IN_DSTU2: Final = frozenset({"AdverseEvent"})
+"""Resource types that came later: a server of DSTU2 can hold none. Source: hl7.org/fhir/DSTU2/resourcelist.html."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Template:

@@ -12,22 +12,22 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from cds_service import cards, dialects, fhir_knowledge, wire
-from cds_service.bundles import resource_of
+from cds_service.bundles import proposed, resource_of
 from cds_service.clients import ANYBODY, Caller
 from cds_service.engine.case import Occasion
 from cds_service.engine.rulebook import Rulebook
 from cds_service.fhir_client import FhirClient, FhirReader
 from cds_service.knowledge import sign_off
 from cds_service.knowledge.regimen import Regimen
-from cds_service.patient_record import gather, gather_of_the_drug
+from cds_service.patient_record import OneReading, Reader, gather, gather_of_the_drug
 from cds_service.prefetch import PREFETCH, templates_by_key
 from cds_service.store import Decision, Shown
 from cds_service.suggestions import Orders, marks
 from fhir_mappings import treatment_state
-from fhir_mappings.administrations import is_claimed
+from fhir_mappings.administrations import is_claimed, names_the_drug_beside
 from fhir_mappings.appointments import may_be_an_infusion
 from fhir_mappings.chart import Chart, Resource
-from fhir_mappings.elements import all_texts, code_of, reference_of, words
+from fhir_mappings.elements import reference_of, words
 from fhir_mappings.facts import DRAFT, VISIT, Reading, Unknown
 from fhir_mappings.medications import Recognition, recognise
 
@@ -131,7 +131,7 @@ class DrugReview:
 
     def appointment_book(self, call: wire.HookRequest) -> Answer:
         """Are these infusions proposed for days on which they can be given?"""
-        if not any(map(_may_be_an_infusion, call.context.visits())):
+        if not any(map(_may_be_an_infusion, proposed(call.context.visits()))):
             return NOTHING_TO_SAY
         return self._assessed(call, self.chart(call))
 
@@ -143,7 +143,8 @@ class DrugReview:
 
     def _on_patient(self, call: wire.HookRequest) -> Answer:
         """Most patients have nothing to do with the drug: for them only what would show it is read."""
-        reader = self._reader(call)
+        server = self._reader(call)
+        reader = None if server is None else OneReading(server)
         showing = gather_of_the_drug(patient_id=call.context.patient_id, prefetch=call.prefetch, reader=reader)
         if not may_have_had_the_drug(showing):
             return NOTHING_TO_SAY
@@ -177,11 +178,12 @@ class DrugReview:
         return self.fhir.reader(call.fhir_server, token, only=self.caller.fhir_servers)
 
     def chart(
-        self, call: wire.HookRequest, *, details_may_be_missing: bool = False, reader: FhirReader | None = None
+        self, call: wire.HookRequest, *, details_may_be_missing: bool = False, reader: Reader | None = None
     ) -> Chart:
         """What the call proposes and the patient's record, as far as they can be had.
 
-        `reader` is one whose time is already running. Raises: NothingReadable where none of the needed data can be had.
+        `reader` is one whose time is already running, and which knows what it was asked.
+        Raises: NothingReadable where none of the needed data can be had.
         """
         chart = gather(
             patient_id=call.context.patient_id,
@@ -210,13 +212,13 @@ def may_order_the_drug(call: wire.HookRequest, *, details_may_be_missing: bool) 
     While an order is being filled in, a draft without a medication yet is not of the drug.
     """
     of_no_concern = {Recognition.OTHER, Recognition.NONE} if details_may_be_missing else {Recognition.OTHER}
-    drafts = [resource_of(entry) for entry in call.context.drafts()]
+    drafts = [resource_of(entry) for entry in proposed(call.context.drafts())]
     in_bundle = {reference_of(draft): draft for draft in drafts if draft is not None}
     return any(_recognised(draft, in_bundle) not in of_no_concern for draft in drafts)
 
 
 def _recognised(draft: Resource | None, medications: Mapping[str, Resource]) -> Recognition:
-    if draft is None:
+    if draft is None or draft["resourceType"] == "Bundle":
         return Recognition.UNREADABLE
     return recognise(draft, medications) if words(draft["resourceType"]) in MEDICATION_ORDERS else Recognition.OTHER
 
@@ -235,15 +237,14 @@ def may_have_had_the_drug(showing: Chart) -> bool:
 
 def _shows_the_drug(resource: Resource, showing: Chart) -> bool:
     kind = words(resource["resourceType"])
-    if kind == "Procedure":
-        code = resource.get("code")
-        return is_claimed(resource) or not (all_texts(code) or code_of(code))
+    if kind == "Procedure":  # one without code and text says no more of the drug than a nameless Condition does
+        return is_claimed(resource) or names_the_drug_beside(resource)
     return kind in CAN_BE_THE_DRUG and recognise(resource, showing.medications) is not Recognition.OTHER
 
 
 def _may_be_an_infusion(entry: Any) -> bool:
     appointment = resource_of(entry)
-    return appointment is None or may_be_an_infusion(appointment)
+    return appointment is None or appointment["resourceType"] == "Bundle" or may_be_an_infusion(appointment)
 
 
 def kinds_of(unknowns: Iterable[Unknown]) -> Mapping[str, int]:
@@ -251,98 +252,90 @@ def kinds_of(unknowns: Iterable[Unknown]) -> Mapping[str, int]:
     return Counter(unknown.what if unknown.what in KINDS else "other" for unknown in unknowns)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What discovery says of the service of one hook. `needs_also` is what it needs beside what all of them need."""
+
+    title: str
+    description: str
+    needs_also: str = ""
+
+
+NEEDS: Final = (
+    "Prefetch or read access for Patient, Condition, MedicationRequest, MedicationAdministration, Medication, "
+    "Observation, Procedure, AdverseEvent and AllergyIntolerance. The call gets 412 only where given doses, orders "
+    "and conditions can all three not be had."
+)
+DRUG_FIRST: Final = " Orders, given doses and procedures come first: without tarlatamab in them nothing else is read."
+CATALOGUE: Final[Mapping[str, Entry]] = {
+    "order-sign": Entry(
+        title="Tarlatamab: check before signing",
+        description=(
+            "Checks an order for tarlatamab against the step-up schedule, delays, CRS and neurotoxicity, "
+            "monitoring and premedication, pregnancy, contraception and lactation."
+        ),
+    ),
+    "order-select": Entry(
+        title="Tarlatamab: check while ordering",
+        description="Says early what stands against tarlatamab for this patient, and which dose is due on which day.",
+    ),
+    "patient-view": Entry(
+        title="Tarlatamab: where the course stands",
+        description=(
+            "For a patient with tarlatamab on record: doses given, position, next due day, last day before a "
+            "restart, and what withholds or stops it. No card for anybody else."
+        ),
+        needs_also=DRUG_FIRST,
+    ),
+    "encounter-discharge": Entry(
+        title="Tarlatamab: check before discharge",
+        description=(
+            "Says when the observation after the last tarlatamab dose is complete, what is to be heeded at "
+            "home, and whether CRS or neurotoxicity is still active."
+        ),
+        needs_also=(
+            f"{DRUG_FIRST} Given doses need their clock times, or the observation is counted from the end of their day."
+        ),
+    ),
+    "appointment-book": Entry(
+        title="Tarlatamab: check an infusion appointment",
+        description=(
+            "Checks proposed appointments for tarlatamab infusions against the due day and the last day before "
+            "a restart."
+        ),
+        needs_also=(
+            " An appointment is one for tarlatamab if its service type, reason, description or comment "
+            "names it, or the medication order that it is based on is one for it; others get no card."
+        ),
+    ),
+}
+"""The services by their hooks, in the order in which discovery lists them."""
+
+
 def offers(review: DrugReview) -> tuple[Offer, ...]:
-    """The catalogue, in the order in which discovery lists it."""
-    return tuple(replace(offer, knowledge=review.rulebook.regimen.version) for offer in _catalogue(review))
-
-
-def _catalogue(review: DrugReview) -> tuple[Offer, ...]:
+    """The catalogue with the function that answers each hook's calls."""
+    answers: Mapping[str, Callable[[wire.HookRequest], Answer]] = {
+        "order-sign": review.order_sign,
+        "order-select": review.order_select,
+        "patient-view": review.patient_view,
+        "encounter-discharge": review.encounter_discharge,
+        "appointment-book": review.appointment_book,
+    }
     prefetch = dict(templates_by_key())
-    needs = (
-        "Prefetch or read access for Patient, Condition, MedicationRequest, MedicationAdministration, Medication, "
-        "Observation, Procedure, AdverseEvent and AllergyIntolerance. The call gets 412 only where given doses, orders "
-        "and conditions can all three not be had."
-    )
-    return (
+    return tuple(
         Offer(
             entry=wire.Service(
-                hook="order-sign",
-                id="tarlatamab-order-sign",
-                title="Tarlatamab: check before signing",
-                description=(
-                    "Checks an order for tarlatamab against the step-up schedule, delays, CRS and neurotoxicity, "
-                    "monitoring and premedication, pregnancy, contraception and lactation."
-                ),
+                hook=hook,
+                id=f"tarlatamab-{hook}",
+                title=entry.title,
+                description=entry.description,
                 prefetch=prefetch,
-                usage_requirements=needs,
+                usage_requirements=NEEDS + entry.needs_also,
             ),
-            answer=review.order_sign,
-        ),
-        Offer(
-            entry=wire.Service(
-                hook="order-select",
-                id="tarlatamab-order-select",
-                title="Tarlatamab: check while ordering",
-                description=(
-                    "Says early what stands against tarlatamab for this patient, and which dose is due on which day."
-                ),
-                prefetch=prefetch,
-                usage_requirements=needs,
-            ),
-            answer=review.order_select,
-        ),
-        Offer(
-            entry=wire.Service(
-                hook="patient-view",
-                id="tarlatamab-patient-view",
-                title="Tarlatamab: where the course stands",
-                description=(
-                    "For a patient with tarlatamab on record: doses given, position, next due day, last day before a "
-                    "restart, and what withholds or stops it. No card for anybody else."
-                ),
-                prefetch=prefetch,
-                usage_requirements=(
-                    f"{needs} Orders, given doses and procedures come first: without tarlatamab in them nothing else "
-                    "is read."
-                ),
-            ),
-            answer=review.patient_view,
-        ),
-        Offer(
-            entry=wire.Service(
-                hook="encounter-discharge",
-                id="tarlatamab-encounter-discharge",
-                title="Tarlatamab: check before discharge",
-                description=(
-                    "Says when the observation after the last tarlatamab dose is complete, what is to be heeded at "
-                    "home, and whether CRS or neurotoxicity is still active."
-                ),
-                prefetch=prefetch,
-                usage_requirements=(
-                    f"{needs} Orders, given doses and procedures come first: without tarlatamab in them nothing else "
-                    "is read. "
-                    "Given doses need their clock times, or the observation is counted from the end of their day."
-                ),
-            ),
-            answer=review.encounter_discharge,
-        ),
-        Offer(
-            entry=wire.Service(
-                hook="appointment-book",
-                id="tarlatamab-appointment-book",
-                title="Tarlatamab: check an infusion appointment",
-                description=(
-                    "Checks proposed appointments for tarlatamab infusions against the due day and the last day before "
-                    "a restart."
-                ),
-                prefetch=prefetch,
-                usage_requirements=(
-                    f"{needs} An appointment is one for tarlatamab if its service type, reason, description or comment "
-                    "names it, or the medication order that it is based on is one for it; others get no card."
-                ),
-            ),
-            answer=review.appointment_book,
-        ),
+            answer=answers[hook],
+            knowledge=review.rulebook.regimen.version,
+        )
+        for hook, entry in CATALOGUE.items()
     )
 
 

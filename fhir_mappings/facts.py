@@ -104,8 +104,9 @@ class OrderedDose:
     case, "" if missing.
     `position_named` is a position found in text ("C4D1"), "" if none.
     `minutes` is the infusion duration. `route_recorded` is the route as received.
-    `status_reason` is the text of statusReason; `stopped_for_toxicity` is True when an ended order (stopped, cancelled,
-    ended, on-hold) gives a toxicity, an adverse reaction, CRS, ICANS and the like as its reason.
+    `status_reason` is the text of statusReason; `stopped_for_toxicity` is True when an order that ended (stopped,
+    cancelled, ended, on-hold), or whose status does not say that it goes on, gives a toxicity, an adverse reaction,
+    CRS, ICANS and the like as its reason.
     `is_claim` is True when the order is coded as a billing claim of the drug.
     """
 
@@ -475,6 +476,7 @@ class Reading(Enum):
 class Need:
     """One prefetch key of the contract, how far it was read, and why not wholly (our wording, no patient data).
 
+    A need that was read completely has a `why` only where there can be nothing to read.
     `by_code_only`: all that has one of our codes is there; what stands in a text only may not have been searched for.
     """
 

@@ -47,7 +47,6 @@ __all__ = [
 _STATUSES: Final = frozenset(
     {"active", "on-hold", "ended", "stopped", "completed", "cancelled", "entered-in-error", "draft", "unknown"}
 )
-_ENDED: Final = frozenset({"stopped", "cancelled", "ended", "on-hold"})
 _NOT_ENDED: Final = frozenset({"active", "completed", "draft", "entered-in-error"})
 MOST_DOSES: Final = 100  # of one order, a safeguard: each is assessed against all before it
 
@@ -131,7 +130,7 @@ def _common(order: Resource, medication: Medication, clinic: Clinic, entry: int)
     status = code_of(order.get("status"))
     status = status if status in _STATUSES else ""  # a word that is none of FHIR's says as much as none
     reason = order.get("statusReason") or order.get("reasonEnded")
-    notes = texts_of_notes(order) if status in _ENDED else ()
+    notes = () if status in _NOT_ENDED else texts_of_notes(order)
     stopped_for_toxicity = status not in _NOT_ENDED and _names_toxicity(reason, notes)
     return {
         "order": reference_of(order),

@@ -9,6 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from app import build
+from cds_service.fhir_client import Answer
+from cds_service.fhir_failure import Failure
 from cds_service.services import may_have_had_the_drug
 from cds_service.settings import read_settings
 from fhir_mappings import treatment_state
@@ -148,6 +150,29 @@ def test_what_is_not_prefetched_is_asked_for_where_it_shows_the_drug_before_anyt
     assert questions[1] != "MedicationAdministration?patient=p1"
 
 
+@pytest.mark.parametrize("hook", ["patient-view", "encounter-discharge"])
+def test_of_a_patient_on_the_drug_nothing_is_asked_twice_and_one_that_failed_not_again(
+    client: FlaskClient, hook: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answers(_self: Any, wanted: Any) -> dict[str, Answer]:
+        asked.extend(question.query for question in wanted.values())
+        given = Answer(pages=[{"resourceType": "Bundle", "entry": [{"resource": GIVEN}]}], failure=None)
+        found = {"MedicationAdministration?patient=p1": given, "Condition?patient=p1": Answer(pages=[], failure=None)}
+        return {key: found.get(q.query, Answer(failure=Failure.SERVER_ERROR)) for key, q in wanted.items()}
+
+    monkeypatch.setattr("cds_service.fhir_client.FhirReader.answers", answers)
+    cards = post(client, call(hook, prefetch={}, **FHIR)).json["cards"]
+    assert len(set(asked)) == len(asked) == 11
+    assert set(asked[:3]) == {
+        f"{kind}?patient=p1" for kind in ("MedicationRequest", "MedicationAdministration", "Procedure")
+    }
+    displays = {card["source"]["topic"]["display"] for card in cards}
+    assert "record: cannot-assess" in displays
+    assert len(displays) == 2
+
+
 def test_appointments_that_are_none_of_ours_are_answered_without_any_reading(
     client: FlaskClient, questions: list[str]
 ) -> None:
@@ -155,6 +180,19 @@ def test_appointments_that_are_none_of_ours_are_answered_without_any_reading(
     body = call("appointment-book", context=WHO | {"appointments": {"entry": entries}}, prefetch={}, **FHIR)
     assert post(client, body).json == {"cards": []}
     assert questions == []
+
+
+@pytest.mark.parametrize(("depth", "expected"), [(1, "schedule: rebook"), (5, "record: cannot-assess")])
+def test_appointments_in_a_bundle_among_the_proposed_ones_are_judged_or_visibly_not(
+    client: FlaskClient, depth: int, expected: str
+) -> None:
+    appointments: dict[str, Any] = {"entry": [{"resource": infusion()}]}
+    for _ in range(depth):
+        appointments = {"entry": [{"resource": {"resourceType": "Bundle"} | appointments}]}
+    prefetch = {**PREFETCH, "medicationAdministrations": {"resourceType": "Bundle", "entry": [{"resource": GIVEN}]}}
+    body = call("appointment-book", context=WHO | {"appointments": appointments}, prefetch=prefetch)
+    cards = post(client, body).json["cards"]
+    assert expected in [card["source"]["topic"]["display"] for card in cards]
 
 
 @pytest.mark.parametrize("key", ["conditions", "somethingNobodyAskedFor", "medicationRequests"])
@@ -180,16 +218,57 @@ CLAIM: Final = {"coding": [{"system": "http://www.cms.gov/Medicare/Coding/HCPCSR
 
 def test_a_claim_an_order_without_a_medication_and_what_could_not_be_read_leave_it_open() -> None:
     assert may_have_had_the_drug(showing(resource("Procedure", "p", status="completed", code=CLAIM)))
-    assert may_have_had_the_drug(showing(resource("Procedure", "p", status="completed")))
     assert may_have_had_the_drug(showing(resource("MedicationRequest", "m")))
     partial = {"medicationRequests": Need(key="medicationRequests", reading=Reading.PARTIAL)}
     assert may_have_had_the_drug(showing(needs=partial))
     assert may_have_had_the_drug(showing(unknowns=(Unknown(what="MedicationRequest", why="it names no patient"),)))
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"usedCode": [CLAIM]},
+        {"used": [{"concept": {"text": "Imdelltra 10 mg"}}]},
+        {"reasonCode": [{"text": "observation after tarlatamab"}]},
+        {"note": [{"text": "J9026, tarlatamab given elsewhere"}]},
+    ],
+)
+def test_a_nameless_procedure_that_names_the_drug_elsewhere_leaves_it_open_and_is_said(
+    client: FlaskClient, beside: dict[str, Any]
+) -> None:
+    nameless = resource("Procedure", "p", status="completed", **beside)
+    assert may_have_had_the_drug(showing(nameless))
+    assert not may_have_had_the_drug(showing(nameless | {"status": "not-done"}))
+    assert not may_have_had_the_drug(showing(nameless | {"code": {"text": "Appendectomy"}}))
+    prefetch = {
+        **PREFETCH,
+        "conditions": None,
+        "procedures": {"resourceType": "Bundle", "entry": [{"resource": nameless}]},
+    }
+    (card,) = post(client, call("patient-view", prefetch=prefetch)).json["cards"]
+    assert card["source"]["topic"]["display"] == "record: cannot-assess"
+    assert "it names no procedure" in card["detail"]
+
+
+def test_a_nameless_procedure_is_no_reason_to_speak_of_a_patient_without_the_drug(client: FlaskClient) -> None:
+    nameless = resource("Procedure", "p", status="completed", note=[{"text": "tolerated well"}])
+    prefetch = {
+        **PREFETCH,
+        "conditions": None,
+        "procedures": {"resourceType": "Bundle", "entry": [{"resource": nameless}]},
+    }
+    assert post(client, call("patient-view", prefetch=prefetch)).json == {"cards": []}
+    prefetch |= {"medicationAdministrations": {"resourceType": "Bundle", "entry": [{"resource": GIVEN}]}}
+    displays = [
+        c["source"]["topic"]["display"] for c in post(client, call("patient-view", prefetch=prefetch)).json["cards"]
+    ]
+    assert "record: cannot-assess" in displays
+
+
 def test_other_procedures_other_gaps_and_another_patients_order_do_not() -> None:
     foreign = Unknown(what="MedicationRequest", why="it belongs to another patient", foreign=True)
     assert not may_have_had_the_drug(showing(unknowns=(foreign, Unknown(what="Condition", why="it names no patient"))))
     assert not may_have_had_the_drug(showing(resource("Procedure", "p", status="not-done", code=CLAIM)))
+    assert not may_have_had_the_drug(showing(resource("Procedure", "p", status="completed")))
     other = {"text": "Appendectomy"}
     assert not may_have_had_the_drug(showing(resource("Procedure", "p", status="completed", code=other)))

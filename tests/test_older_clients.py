@@ -14,7 +14,9 @@ from tests.support.hostile_server import answers, hostile_server
 from tests.vignettes.build import Case, load_vignettes
 from tests.vignettes.test_vignettes import RESPONSE, application
 
-CASES: Final = tuple(case for case in load_vignettes() if not case.open)
+CASES: Final = tuple(case for case in load_vignettes() if not case.open and "fhir" not in case.when)
+NO_ADVERSE_EVENTS: Final = {("DSTU2", "failed"), ("DSTU2", "absent")}
+"""A search for what a version of FHIR does not have is no gap: V66m to V66o say what is told then."""
 QUESTIONS: Final = tuple(dict.fromkeys(case.question for case in CASES))
 
 
@@ -39,6 +41,8 @@ def answer(case: Case, body: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_same_story_in_another_version_of_fhir_gets_the_same_cards(version: str, question: str) -> None:
     for case in (case for case in CASES if case.question == question):
+        if (version, case.given.get("reading", {}).get("adverseEvents")) in NO_ADVERSE_EVENTS:
+            continue
         expected = json.loads(renamed(version, json.dumps(answer(case, case.request()))))
         assert answer(case, call_in(version, case.request())) == expected, case.id
 

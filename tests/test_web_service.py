@@ -174,6 +174,53 @@ def test_an_entry_that_is_no_order_is_not_answered_with_silence(client: FlaskCli
     assert any(said.startswith("record/cannot-assess") for said in advice_of(response.json["cards"]))
 
 
+@pytest.mark.parametrize("depth", [1, 4])
+def test_orders_in_a_bundle_among_the_drafts_are_judged_like_any_others(client: FlaskClient, depth: int) -> None:
+    call = example()
+    expected = client.post(SIGN, json=call).json
+    for _ in range(depth):
+        call["context"]["draftOrders"] = {
+            "resourceType": "Bundle",
+            "entry": [{"resource": call["context"]["draftOrders"]}],
+        }
+    assert expected is not None
+    assert "dose/restart-step-up critical" in advice_of(expected["cards"])
+    assert client.post(SIGN, json=call).json == expected
+
+
+def test_orders_in_a_bundle_that_is_nested_too_deep_are_visibly_not_assessed(client: FlaskClient) -> None:
+    call = example()
+    for _ in range(5):
+        call["context"]["draftOrders"] = {
+            "resourceType": "Bundle",
+            "entry": [{"resource": call["context"]["draftOrders"]}],
+        }
+    response = client.post(SIGN, json=call)
+    assert response.json is not None
+    (card,) = response.json["cards"]
+    assert advice_of([card]) == ["record/cannot-assess critical"]
+    assert card["summary"] == "Check by hand: an order of this call could not be read."
+    assert "nested too deep" in card["detail"]
+
+
+def test_a_bundle_of_other_orders_among_the_drafts_needs_no_reading(client: FlaskClient) -> None:
+    call = example() | {"prefetch": {}}
+    drafts = call["context"]["draftOrders"]
+    del drafts["entry"][0]
+    call["context"]["draftOrders"] = {"resourceType": "Bundle", "entry": [{"resource": drafts}]}
+    assert client.post(SIGN, json=call).data == b'{"cards":[]}'
+
+
+def test_a_selected_order_in_a_bundle_among_the_drafts_gets_its_cards(client: FlaskClient) -> None:
+    call = example() | {"hook": "order-select"}
+    call["context"]["selections"] = ["MedicationRequest/draft-tarlatamab"]
+    expected = client.post(SELECT, json=call).json
+    call["context"]["draftOrders"] = {"resourceType": "Bundle", "entry": [{"resource": call["context"]["draftOrders"]}]}
+    assert expected is not None
+    assert expected["cards"]
+    assert client.post(SELECT, json=call).json == expected
+
+
 @pytest.mark.conforms("C40")
 def test_an_order_for_another_patient_is_never_judged_and_never_silent(client: FlaskClient) -> None:
     call = example()

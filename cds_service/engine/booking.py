@@ -68,6 +68,11 @@ def without_rule(case: Case, row: Row) -> Finding | None:
     return _with_window(case, delay_without_rule(case, row), case.position)
 
 
+def not_yet(case: Case, finding: Finding) -> Finding:
+    """What stands against the drug, with the visit that it speaks against."""
+    return replace(finding, lines=(*finding.lines, case.line("an infusion is booked against it")))
+
+
 PAST_THE_LIMIT: Final = "past the last day before a restart"
 RESTART_IS_DUE: Final = "a restart is due already"
 WITHOUT_RULE: Final = "later than due and no delay rule"

@@ -23,6 +23,7 @@ from fhir_mappings.facts import (
     CompanionKind,
     Course,
     LabResult,
+    Reading,
     Route,
     Syndrome,
     When,
@@ -211,6 +212,9 @@ def _toxicity_lines(case: Case) -> list[Line]:
         lines.append(
             case.line("toxicity of another treatment", what=listed(record_text(r) for r in case.call.not_ours))
         )
+    events = case.call.need("adverseEvents")
+    if events.reading is Reading.COMPLETE and events.why:
+        lines.append(case.line("adverse events cannot be on record", what=events.why))
     return lines + _ungraded_lines(case) + _nameless_lines(case)
 
 

@@ -28,7 +28,7 @@ NUMBERS: Final = frozenset(
         "inferred_crs_hours",
     }
 )
-OFFERS: Final = frozenset({"dose", "removal", "steroid", "saline", "observation", "request"})
+OFFERS: Final = frozenset({"dose", "higher dose", "removal", "steroid", "saline", "observation", "request"})
 EPISODES: Final = frozenset({Syndrome.CRS.value, Syndrome.NEUROTOXICITY.value})
 RECORDS: Final = frozenset({"cytopenia", *(syndrome.value for syndrome in Syndrome)})
 ANALYTES: Final = frozenset(analyte.value for analyte in Analyte)
@@ -216,6 +216,7 @@ LINES: Final = frozenset(
         "earlier toxicity",
         "toxicity of another treatment",
         "toxicity without a grade",
+        "adverse events cannot be on record",
         "conditions without a name",
         "against an abnormal baseline",
         "toxicity counted without a dose before it",
@@ -242,6 +243,7 @@ LINES: Final = frozenset(
         "return precautions for CRS",
         "return precautions for neurotoxicity",
         "discharge with a toxicity that is not over",
+        "an infusion is booked against it",
     }
 )
 # Asked for under these sources alone: the seed is silent about them, or the label leaves no room for them.

@@ -425,12 +425,24 @@ def _on_visits(call: Call, log: _Log) -> list[Advice]:
         waiting = [(booking.as_order(visit, n), visit.day, False) for n, visit in enumerate(call.state.visits)]
         waiting.sort(key=lambda item: (item[1].latest, item[1].earliest, item[0].entry))
         for case in map(booking.at_the_due_amount, _in_turn(call, waiting)):
-            told = None if case.position is None else _first(case, "booking", booking.QUESTIONS, call, log)
-            advice += [] if told is None else [_to_advice(case, told)]
+            advice += _on_visit(case, log)
     except Exception:  # the history itself raised: nothing about these visits could be assessed
         log.failed[HISTORY] = None
     orders = tuple(dict.fromkeys(visit.reference for visit in call.state.visits))
     return advice + _record_advice(call, orders, log, at_orders=False)
+
+
+def _on_visit(case: Case, log: _Log) -> list[Advice]:
+    """What ended the drug, and no day then; else what withholds it now, what is to be asked first, and another day."""
+    stops, confirmations = _stops_and_confirmations(case, log)
+    if stops:
+        return [_to_advice(case, replace(booking.not_yet(case, stop), expected=())) for stop in stops]
+    found = confirmations + _collect(case, "hold", log)
+    holds = [finding for finding in found if finding.row.text("indicator") == INDICATORS[0]]
+    asked = [f for f in _without_order(case, log) if f.row.text("question") in step_up.MAY_END_TREATMENT]
+    against = [booking.not_yet(case, finding) for finding in (*toxicity.holding(case, holds, ()), *asked)]
+    told = None if case.position is None else _first(case, "booking", booking.QUESTIONS, case.call, log)
+    return [_to_advice(case, finding) for finding in (*against, *([told] if told is not None else []))]
 
 
 # --- gaps, and the order of cards ------------------------------------------------------------------------------

@@ -308,6 +308,10 @@ def step_already_done(case: Case, row: Row) -> Finding | None:
     return case.found(row, because=_ordered(case) + case.last_dose_because())
 
 
+STOPPED_FOR_TOXICITY: Final = "an earlier order was stopped for toxicity"
+ALLERGY: Final = "allergy to the drug"
+MAY_END_TREATMENT: Final = frozenset({STOPPED_FOR_TOXICITY, ALLERGY})
+"""What may have ended the drug for good, and is asked about before another dose is so much as booked."""
 NEUROLOGICAL_SIGN: Final = "a new neurological sign without cause"
 QUESTIONS: Final[Mapping[str, Question]] = {
     "ordered above the largest dose": above_largest,
@@ -318,8 +322,8 @@ QUESTIONS: Final[Mapping[str, Question]] = {
     "too early in treatment": early_in_treatment,
     "nothing completed and not the step dose": nothing_completed,
     "severe CRS resolved and not restarted": restart_after_crs,
-    "an earlier order was stopped for toxicity": stopped_for_toxicity,
-    "allergy to the drug": allergy_on_record,
+    STOPPED_FOR_TOXICITY: stopped_for_toxicity,
+    ALLERGY: allergy_on_record,
     "the history of doses is in doubt": history_in_doubt,
     "a completed order or claim after the last dose on record": later_order_completed,
     "no amount can be read and the step dose is due": unreadable_first_dose,

@@ -123,6 +123,13 @@ def test_the_toxicity_that_ended_an_order_is_said_in_its_own_words(stopped: dict
     assert (found.stopped_for_toxicity, found.status_reason) == (True, said)
 
 
+@pytest.mark.parametrize("status", [None, "given up", 7])
+def test_before_r4_an_order_without_a_readable_status_may_have_ended_for_the_toxicity_of_its_note(status: Any) -> None:
+    """STU3 has no statusReason, and its status may be missing."""
+    (found,) = state(order({"doseQuantity": mg(10)}, status=status, note=[{"text": "given up: CRS grade 3"}])).orders
+    assert (found.stopped_for_toxicity, found.status_reason) == (True, "given up: CRS grade 3")
+
+
 def test_a_note_that_names_no_toxicity_is_no_reason() -> None:
     (found,) = state(order_2({"doseQuantity": mg(10)}, status="stopped", note="patient moved")).orders
     assert (found.stopped_for_toxicity, found.status_reason) == (False, "")

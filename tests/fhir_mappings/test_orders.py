@@ -382,9 +382,13 @@ def test_no_position_is_read_into_other_words() -> None:
         ({"status": "stopped", "statusReason": {"text": "no toxicity; plan changed"}}, False),
         ({"status": "completed", "statusReason": {"text": "toxicity"}}, False),
         ({"status": "active", "note": [{"text": "toxicity"}]}, False),
+        ({"status": None, "note": [{"text": "given up: CRS grade 3"}]}, True),
+        ({"status": "unknown", "note": [{"text": "given up: CRS grade 3"}]}, True),
+        ({"status": 7, "note": [{"text": "given up: CRS grade 3"}]}, True),
+        ({"status": None, "note": [{"text": "given up: patient moved away"}]}, False),
     ],
 )
-def test_an_ended_order_is_stopped_for_toxicity_only_if_it_says_so(more: Any, stopped: bool) -> None:
+def test_an_order_that_ended_or_may_have_is_stopped_for_toxicity_only_if_it_says_so(more: Any, stopped: bool) -> None:
     assert recorded(order(dose(mg(10))) | more).stopped_for_toxicity is stopped
 
 

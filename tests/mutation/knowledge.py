@@ -2,7 +2,8 @@
 
 The facts of each vignette are read once. The unchanged knowledge says which vignettes touch which row; a mutant is put
 to those of its row, the ones in which the row speaks first, and only until one goes red. What a card cannot show, a
-citation that none of them prints, is put to the check of docs/traceability.md.
+citation that none of them prints, is put to the check of docs/traceability.md; what a card offers, and the reasons for
+not following it, to the sheet offered.yaml.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ from cds_service.knowledge.regimen import Hit, Regimen, Sources
 from cds_service.situations import Situation
 from cds_service.suggestions import Orders
 from tests.mutation.mutants import Mutant, mutants
+from tests.mutation.offered import departures
 from tests.traceability.matrix import citation_complaints
-from tests.traceability.measure import family, touched_by
+from tests.traceability.measure import RENDERED, family, touched_by
 from tests.traceability.statements import read_sources, whole_knowledge
 from tests.vignettes.build import Case, load_vignettes
 from tests.vignettes.compare import differences
@@ -50,6 +52,7 @@ class Killer(Enum):
 
     VIGNETTE = "a vignette"
     START = "the start of the service"
+    SHEET = "the sheet of what cards offer"
     MATRIX = "the check of docs/traceability.md"
     NOTHING = "nothing"
 
@@ -170,6 +173,9 @@ class Trial:
             rulebooks = {sources: Rulebook(mutant.regimen.under(sources)) for sources in Sources}
         except KnowledgeError as refused:
             return Verdict(name=mutant.name, killer=Killer.START, where=str(refused))
+        if mutant.table in RENDERED:  # what is assessed stays: the sheet lists each kind of card, and a vignette some
+            departure = next(departures(mutant.regimen), "")
+            return Verdict(name=mutant.name, killer=Killer.SHEET if departure else Killer.NOTHING, where=departure)
         row = " ".join(mutant.rows)
         before = [self._killers[row]] if row in self._killers else []  # what sees one value of a row often sees another
         for vignette in chain(before, self.judges(mutant)):

@@ -3,7 +3,7 @@
 A step is one for whole numbers, ends of ranges and days; one of the last digit for decimals and doses; the other value
 of a flag; the next indicator; the next word that the same column has elsewhere; one name less in a list, or its next
 one; one citation less. In a table whose rows exclude each other a border is also moved on both its sides, so that no
-gap and no overlap gives the mutant away at the start. What a card offers is not moved: no vignette names all of it.
+gap and no overlap gives the mutant away at the start.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import Any, Final
 
 from cds_service.knowledge.regimen import Cite, Dose, Hit, Range, Regimen, Row, Table, Value
-from tests.traceability.measure import RENDERED
 
 NEXT_INDICATOR: Final = {"critical": "warning", "warning": "info", "info": "warning"}
 Step = tuple[str, Value]
@@ -37,7 +36,7 @@ def mutants(regimen: Regimen) -> tuple[Mutant, ...]:
     """All of them, in the order of the file. `regimen` has every row, whatever its source."""
     words = Words(regimen)
     found = list(_of_the_file(regimen))
-    for table in (table for table in regimen.tables.values() if table.name not in RENDERED):
+    for table in regimen.tables.values():
         for row in table.rows:
             found += _of_columns(regimen, table, row, words)
             found += _of_citations(regimen, table, row)

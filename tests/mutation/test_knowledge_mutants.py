@@ -11,6 +11,7 @@ import pytest
 from cds_service.knowledge.regimen import Cite, Dose, Range, Regimen, Row
 from tests.mutation.knowledge import Killer, Verdict, complaints, equivalents, packaged, verdicts
 from tests.mutation.mutants import mutants
+from tests.mutation.offered import departures
 from tests.traceability.statements import whole_knowledge
 
 
@@ -24,6 +25,10 @@ def test_no_vignette_is_red_before_anything_is_moved() -> None:
 
 def test_every_listed_mutant_has_a_reason() -> None:
     assert all(len(reason) > 20 for reason in equivalents().values())
+
+
+def test_each_kind_of_card_offers_what_the_sheet_says_and_has_its_reasons() -> None:
+    assert list(departures(whole_knowledge())) == []
 
 
 # --- what is moved ------------------------------------------------------------------------------------------------

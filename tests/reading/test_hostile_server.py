@@ -799,3 +799,31 @@ def test_unknowns_of_the_server_are_said_like_those_of_the_prefetch(patient_clie
         ("MedicationAdministration", "MedicationAdministration/a2", "an entry is no FHIR resource", False)
     ]
     assert reading(chart, KEY)[0] is PARTIAL
+
+
+@pytest.mark.parametrize("status", [400, 404, 501])
+def test_a_server_of_dstu2_has_no_adverse_events_and_their_absence_is_no_gap(status: int, client: FhirClient) -> None:
+    """hl7.org/fhir/DSTU2: there is no such resource."""
+    older = bundle(resource("MedicationOrder", "d1", medicationCodeableConcept={"text": "tarlatamab"}))
+    with hostile_server(AdverseEvent=hostile.fails_with(status)) as server:
+        chart = read(drafts=older, reader=client.reader(server.url, TOKEN))
+        in_r4 = read(reader=client.reader(server.url, TOKEN))
+    assert reading(chart, "adverseEvents") == (COMPLETE, "its version of FHIR has no such resource")
+    assert reading(in_r4, "adverseEvents")[0] is UNAVAILABLE
+
+
+@pytest.mark.parametrize("key", ["AdverseEvent", "AllergyIntolerance"])
+def test_a_server_of_dstu2_that_fails_leaves_open_what_it_has(key: str, client: FhirClient) -> None:
+    older = bundle(resource("MedicationOrder", "d1", medicationCodeableConcept={"text": "tarlatamab"}))
+    status = 500 if key == "AdverseEvent" else 404
+    with hostile_server(**{key: hostile.fails_with(status)}) as server:
+        chart = read(drafts=older, reader=client.reader(server.url, TOKEN))
+    assert readings(chart, UNAVAILABLE) == ["adverseEvents" if key == "AdverseEvent" else "allergies"]
+
+
+def test_an_adverse_event_that_a_server_of_dstu2_sends_all_the_same_counts(client: FhirClient) -> None:
+    older = bundle(resource("MedicationOrder", "d1", medicationCodeableConcept={"text": "tarlatamab"}))
+    with hostile_server(AdverseEvent=answers(searchset(resource("AdverseEvent", "e1")))) as server:
+        chart = read(drafts=older, reader=client.reader(server.url, TOKEN))
+    assert reading(chart, "adverseEvents") == (COMPLETE, "")
+    assert "AdverseEvent/e1" in ids(chart)

@@ -323,6 +323,13 @@ def test_a_bundle_inside_a_bundle_counts_and_its_own_next_link_makes_the_key_par
     assert reading(read(whole_prefetch(conditions=bundle(cut))), "conditions")[0] is PARTIAL
 
 
+def test_a_bundle_whose_type_is_null_is_read_as_one_and_is_no_resource() -> None:
+    condition = resource("Condition", "c1")
+    chart = read(whole_prefetch(conditions={"resourceType": None, "entry": [{"resource": condition}]}))
+    assert "Condition/c1" in ids(chart)
+    assert all(isinstance(found["resourceType"], str) for found in chart.resources)
+
+
 def test_bundles_nested_without_end_are_no_exception() -> None:
     deep: dict[str, Any] = bundle(resource("Condition", "c1"))
     for _ in range(50):

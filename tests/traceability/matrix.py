@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from cds_service.knowledge.regimen import Origin, Regimen, Row
-from tests.traceability.measure import RENDERED, Touched, coverage
+from tests.traceability.measure import Touched, coverage
 from tests.traceability.statements import Sources, Statement, label_topics, rows_of
 from tests.traceability.tables import heading, line
 
@@ -86,7 +86,7 @@ def _rows_without_source(sources: Sources, rows: Sequence[Row]) -> Iterator[str]
 
 
 def _rows_not_touched(sources: Sources, rows: Sequence[Row], touched: Sequence[Touched]) -> Iterator[str]:
-    for row in (row for row in rows if row.table not in RENDERED):
+    for row in rows:
         seen = coverage([row.id], touched)
         if row.id in sources.untouched:
             if seen.shows_the_border:
@@ -179,10 +179,7 @@ def _rows(sources: Sources, regimen: Regimen, touched: Sequence[Touched]) -> Ite
         yield from (f"### {table.name}: {table.question}", "", *heading(["Row", "Rests on", "Fires in", "Silent in"]))
         for row in table.rows:
             seen = coverage([row.id], touched)
-            elsewhere = (
-                "tests/test_suggestions.py" if row.table in RENDERED else sources.untouched.get(row.id, "nowhere")
-            )
-            fired = _listed(seen.fired) if seen.fired else f"*{elsewhere}*"
+            fired = _listed(seen.fired) if seen.fired else f"*{sources.untouched.get(row.id, 'nowhere')}*"
             yield line([row.id, _cited(row), fired, _listed(seen.silent)])
         yield ""
 

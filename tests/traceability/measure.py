@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final
 
 from cds_service import wire
+from cds_service.cards import filled, override_reasons
 from cds_service.engine.advice import Assessment
 from cds_service.engine.rulebook import Rulebook
 from cds_service.fhir_client import FhirClient
 from cds_service.knowledge.loader import load
 from cds_service.knowledge.regimen import Hit, Row, Sources
 from cds_service.services import DrugReview, offers
+from cds_service.suggestions import Orders
+from cds_service.suggestions import offers as offers_of
 from tests.vignettes.build import Case, load_vignettes
 
 APPLIED: Final = frozenset(
@@ -31,7 +34,7 @@ APPLIED: Final = frozenset(
     }
 )
 RENDERED: Final = frozenset({"suggestions", "override_reasons"})
-"""Tables that no rule asks: what a card offers. tests/test_suggestions.py says of each row when it is offered."""
+"""Tables that no rule asks: what a card offers, and why it may not be followed. Their rows speak in cards."""
 
 
 class Recorder(Rulebook):
@@ -97,6 +100,30 @@ def touched_by(case: Case, assessment: Assessment) -> Touched:
     return Touched(vignette=case.id, about=frozenset(case.source), fired=fired, silent=frozenset(silent - fired))
 
 
+def told_along(case: Case, assessment: Assessment) -> Touched:
+    """Rows of what the cards of a vignette offer, and of the reasons for not following them; all others of these tables
+    keep silent.
+    """
+    orders = Orders(patient_id=case.patient_id, drafts=tuple(case.drafts()))
+    tables = [assessment.regimen.table(name) for name in sorted(RENDERED)]
+    reasons = assessment.regimen.table("override_reasons").rows
+    fired: set[str] = set()
+    for advice in assessment.advice:
+        fired.update(*(offer.about.split("|") for offer in offers_of((advice,), assessment, orders, _plainly)))
+        fired.update(row.id for row in reasons if override_reasons((row,), advice.topic, advice.action))
+    known = frozenset(row.id for table in tables for row in table.rows)
+    return Touched(vignette=case.id, fired=known & fired, silent=known - fired)
+
+
+def _plainly(sentence: str, slots: Mapping[str, str]) -> str:
+    return filled(sentence, slots, markdown=False)
+
+
+def _measured(case: Case, assessment: Assessment) -> Touched:
+    asked, told = touched_by(case, assessment), told_along(case, assessment)
+    return replace(asked, fired=asked.fired | told.fired, silent=asked.silent | told.silent)
+
+
 def is_applied(row: Row) -> bool:
     """Whether no question is asked about the row: it is looked up, or said in the card of another."""
     return not row.flag("restart") if row.table == "delay" else row.table in APPLIED
@@ -107,7 +134,7 @@ def measured() -> tuple[Touched, ...]:
     """All vignettes that hold, in their order; one with an open question proves nothing yet."""
     cases = [case for case in load_vignettes() if not case.open]
     assessments = ((case, assessment_of(case)) for case in cases)
-    return tuple(touched_by(case, assessment) for case, assessment in assessments if assessment is not None)
+    return tuple(_measured(case, assessment) for case, assessment in assessments if assessment is not None)
 
 
 def coverage(rows: Iterable[str], touched: Sequence[Touched], statement: str = "") -> Coverage:

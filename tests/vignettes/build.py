@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
+from tests.support.fhir_versions import call_in
 from tests.vignettes import shapes
 from tests.vignettes.shapes import Clock, Resource, VignetteError
 
@@ -65,7 +66,7 @@ GIVEN_KEYS: Final = frozenset(
         "reading",
     }
 )
-WHEN_KEYS: Final = frozenset({"hook", "orders", "with", "select", "visits"})
+WHEN_KEYS: Final = frozenset({"hook", "orders", "with", "select", "visits", "fhir"})
 VISIT_KEYS: Final = frozenset({"what", "day", "to", "for", "status", "patient"})
 ORDER_HOOKS: Final = frozenset({"order-sign", "order-select"})
 CARD_KEYS: Final = frozenset({"card", "summary", "says", "never says", "rows", "cites", "expected", "suggestions"})
@@ -210,7 +211,7 @@ class Case:
             body["fhirServer"] = fhir_server
         if prefetch:
             body["prefetch"] = prefetched(self)
-        return body
+        return call_in(self.when["fhir"], body) if "fhir" in self.when else body
 
 
 # --- reading a vignette -------------------------------------------------------------------------------------------
