@@ -89,18 +89,25 @@ def _said(match: re.Match[str], count: Decimal, why: str) -> Said:
     return Said(mg=unit.converted(figure_of(figure)) * count, why=why, recorded=match.group()[:80])
 
 
+_MOST_RESTATED: Final = 20
+_LONGEST_RESTATED: Final = 4000
+"""Each amount is read together with all before it: a text without end would take time without end."""
+
+
 def restated(text: str, old: Decimal, new: Decimal) -> str | None:
     """The text with the one amount that it states changed from `old` to `new`; as it is where it states none.
 
     Units: mg. None where that cannot be done with certainty: another amount than `old`, several, a range, vials, a
-    strength, another unit than mg, an amount in words, or the same figure once more. Amounts that follow another drug's
-    name are that one's and stay.
+    strength, another unit than mg, an amount in words, the same figure once more, or a text that is
+    longer than anybody reads. Amounts that follow another drug's name are that one's and stay.
     """
     plain, of_vials, _ = _patterns()
     read = as_plain(text)
     masses = len(_mass_unit().findall(read))
     if not masses:
         return text
+    if masses > _MOST_RESTATED or len(text) > _LONGEST_RESTATED:
+        return None
     found = list(plain.finditer(read))
     own = [match for match in found if not _belongs_to_another(read[: match.start()])]
     counted = of_vials.search(read) or re.search(rf"(?<![a-z])(?:{_vial_words()})(?![a-z])", read)

@@ -58,10 +58,22 @@ def redosed(order: Resource, changes: Mapping[int, Change]) -> dict[str, Any] | 
 
 def _can_be_told_apart(order: Resource, dosages: list[Any]) -> bool:
     """Whether each dose has a dosage of its own, and nothing to dispense was counted for the amount."""
-    once = all(isinstance(d, dict) and len(items(part(d, "timing", "event"))) <= 1 for d in dosages)
+    once = all(isinstance(d, dict) and _is_given_once(d) for d in dosages)
     supply = part(order, "dispenseRequest")
     dispensed = (part(supply, "quantity"), part(supply, "initialFill", "quantity"))
     return once and not any(quantity is not None for quantity in dispensed)
+
+
+def _is_given_once(dosage: Mapping[str, Any]) -> bool:
+    """Whether a dosage is for one time: the due amount is that of one day, and repeated it would be the wrong one."""
+    timing = dosage.get("timing")
+    repeats = any(part(timing, "repeat", name) is not None for name in ("frequency", "period", "dayOfWeek"))
+    is_coded = part(timing, "code") is not None
+    return (
+        len(items(part(timing, "event"))) <= 1
+        and not is_coded
+        and not (repeats and part(timing, "repeat", "count") != 1)
+    )
 
 
 # --- quantities -------------------------------------------------------------------------------------------------------

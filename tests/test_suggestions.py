@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -320,6 +321,33 @@ def test_a_change_that_would_make_an_order_invalid_is_seen() -> None:
     assert adds_no_problem(draft(status=7), draft(status=8))
     assert not adds_no_problem({"resourceType": "MedicationOrder"}, {"resourceType": "MedicationOrder"})
     assert not adds_no_problem(draft(status=7), {"resourceType": "MedicationOrder"})
+
+
+@pytest.mark.parametrize("note", ["10 mg " * 50_000, "dexamethasone 8 mg, " * 200, "10 mg " + "x" * 5_000])
+def test_a_text_without_end_takes_no_time_and_only_the_removal_is_offered(note: str) -> None:
+    started = time.perf_counter()
+    assert offered(assessed(*LATE), draft(note=[{"text": note}]))[RESTART] == ["remove ?"]
+    assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("timing", "expected"),
+    [
+        ({"repeat": {"frequency": 1, "period": 1, "periodUnit": "d"}}, ["remove ?"]),
+        ({"repeat": {"frequency": 1, "period": 2, "periodUnit": "wk"}}, ["remove ?"]),
+        ({"repeat": {"dayOfWeek": ["mon"]}}, ["remove ?"]),
+        ({"code": {"text": "every 14 days"}}, ["remove ?"]),
+        ({"repeat": {"frequency": 1, "period": 1, "periodUnit": "d", "count": 1}}, ["change ? to 1 mg", "remove ?"]),
+        (
+            {"event": ["2026-01-20"], "repeat": {"duration": 60, "durationUnit": "min"}},
+            ["change ? to 1 mg", "remove ?"],
+        ),
+    ],
+)
+def test_an_order_that_repeats_is_not_kept_at_an_amount_that_is_due_once(timing: Json, expected: list[str]) -> None:
+    repeating = draft()
+    repeating["dosageInstruction"][0]["timing"] = timing
+    assert offered(assessed(*LATE), repeating)[RESTART] == expected
 
 
 # --- what is ordered beside it -----------------------------------------------------------------------------------
