@@ -1,9 +1,8 @@
 """What a card offers to do: advice and the drafts as received → offers, the same for every client (dialects.py).
 
-An offer never makes an order worse than it came: no order is kept that another card forbids or that is not due yet,
-nothing is changed or removed that is not among the drafts, and where an order cannot be changed with certainty only its
-removal is offered. An amount is raised only to the one that is due on the order's own day, with nothing asked, withheld
-or unread beside it; the row that offers it can be taken out of the knowledge alone.
+An offer never makes an order worse than it came: no amount is raised, no order is kept that another card forbids or
+that is not due yet, nothing is changed or removed that is not among the drafts, and where an order cannot be changed
+with certainty only its removal is offered.
 Source: clinical rules, Decision for one order; CDS Hooks C74–C78.
 """
 
@@ -35,11 +34,9 @@ SNOMED: Final = "http://snomed.info/sct"
 INTRAVENOUS: Final = {"coding": [{"system": SNOMED, "code": "47625008"}], "text": "Intravenous"}
 CHECKED: Final = "https://tarlatamab-cds.example.org/StructureDefinition/checked"
 FORBIDS: Final = frozenset({"withhold", "discontinue", "avoid"})
-OF_THE_DOSE: Final = frozenset({"dose", "higher dose", "steroid", "saline", "observation"})
+OF_THE_DOSE: Final = frozenset({"dose", "steroid", "saline", "observation"})
 """What is of use only if the order is kept."""
 CHANGES: Final = frozenset({"change-dose", "restart-step-up"})
-QUESTIONS: Final = frozenset({"wait", "clarify", "withhold", "discontinue", "avoid", "cannot-assess"})
-"""What must be settled before more of the drug is ordered, however grave it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,10 +149,7 @@ def _act(row: Row, advice: Advice, assessment: Assessment, orders: Orders, said:
         return None
     match offered:
         case "dose":
-            lower = [one for one in _wrong(row, advice, assessment) if _is_lower_and_due(one, assessment.regimen)]
-            return _new_dose(row, advice, lower, assessment, orders, said)
-        case "higher dose":
-            return _new_dose(row, advice, _to_raise(row, advice, assessment), assessment, orders, said)
+            return _new_dose(row, advice, assessment, orders, said)
         case "removal":
             return _removal(advice, assessment, orders, does)
         case "steroid" | "saline":
@@ -190,56 +184,33 @@ def _is_forbidden(order: str, assessment: Assessment) -> bool:
     return any(one.action in FORBIDS and one.indicator == "critical" for one in assessment.advice if one.order == order)
 
 
-def _wrong(row: Row, advice: Advice, assessment: Assessment) -> list[Advice]:
-    """The wrong doses of the same order."""
-    return [one for one in assessment.advice if one.order == advice.order and is_for(row, one)]
-
-
-def _new_dose(
-    row: Row, advice: Advice, right: Sequence[Advice], assessment: Assessment, orders: Orders, said: Said
-) -> Act | None:
-    """The draft with the amounts that are due for these of its doses, the one of the advice among them."""
+def _new_dose(row: Row, advice: Advice, assessment: Assessment, orders: Orders, said: Said) -> Act | None:
+    """The draft with the amounts that are due, where all of the order's doses that are wrong can be put right."""
     order = advice.order
-    if order not in orders.by_reference or _is_open(order, assessment) or advice not in right:
+    if order not in orders.by_reference or _is_open(order, assessment):
+        return None
+    wrong = [one for one in assessment.advice if one.order == order and is_for(row, one)]
+    lower = [one for one in wrong if _is_lower_and_due(one, assessment.regimen)]
+    if advice not in lower:
         return None
     changes = {
-        one.part: Change(mg=one.expected.dose.mg, position=one.expected.position) for one in right if one.expected
+        one.part: Change(mg=one.expected.dose.mg, position=one.expected.position) for one in lower if one.expected
     }
     received = orders.by_reference[order]
     changed = redosed(received, changes)
     if changed is None or not adds_no_problem(changed, received):
         return None
-    does = dict.fromkeys(said(row.say["does"], _slots(one)) for one in right)
+    does = dict.fromkeys(said(row.say["does"], _slots(one)) for one in lower)
     return Act(kind="update", does=" ".join(does), resource=changed, target=order)
 
 
 def _is_lower_and_due(advice: Advice, regimen: Regimen) -> bool:
-    """None that keeps an order is offered before the day before it is due."""
+    """No suggestion raises an amount, and none that keeps an order is made before the day before it is due."""
     expected, on = advice.expected, advice.on
     if expected is None or advice.ordered is None or on is None:
         return False
     earliest = expected.due_on - timedelta(days=int(regimen.numbers["early_tolerance_days"]))
     return expected.dose.mg < advice.ordered and on.earliest >= earliest
-
-
-def _to_raise(row: Row, advice: Advice, assessment: Assessment) -> list[Advice]:
-    """All wrong doses of the order, where each is too small on a day on which the due one may be given; else none.
-
-    Raising errs towards harm: nothing may be left to ask about this order, and no other one may wait for its day.
-    """
-    wrong = _wrong(row, advice, assessment)
-    beside = [one for one in assessment.advice if one.order == advice.order and one.action not in CHANGES]
-    is_asked = any(one.action in QUESTIONS or one.indicator == "critical" for one in beside)
-    waits = any(one.action == "wait" for one in assessment.advice)
-    return wrong if not is_asked and not waits and all(map(_is_higher_and_due, wrong)) else []
-
-
-def _is_higher_and_due(advice: Advice) -> bool:
-    """Whether more is due on this certain day, which the order itself states."""
-    expected, on = advice.expected, _day(advice)
-    if expected is None or advice.ordered is None or on is None:
-        return False
-    return expected.dose.mg > advice.ordered and on >= expected.due_on
 
 
 # --- what is ordered beside it ---------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from cds_service.fhir_validity import adds_no_problem, problems
 from cds_service.knowledge.loader import load
 from cds_service.knowledge.regimen import Sources
 from cds_service.suggestions import Orders, is_for, marks
-from fhir_mappings.facts import DrugAllergy, NotRecorded, OrderedDose, PregnancyFinding, Reading, Route, Vital
+from fhir_mappings.facts import DrugAllergy, NotRecorded, PregnancyFinding, Reading
 from tests.engine.builders import (
     AT,
     HOOK_INSTANCE,
@@ -29,12 +29,10 @@ from tests.engine.builders import (
     give,
     mg,
     neuro,
-    on_record,
     order,
     pregnancy,
     read,
     rulebook,
-    sign,
     state_of,
     steroid,
 )
@@ -126,130 +124,10 @@ def test_two_drafts_with_one_id_are_neither_changed_nor_removed() -> None:
     assert offered(assessed(*LATE), draft(), draft("1"))[RESTART] == []
 
 
-# --- raising an amount -------------------------------------------------------------------------------------------
-
-TOO_LITTLE: Final = (order("1"), give(-7, "1"))
-"""1 mg is ordered on the day on which 10 mg is due."""
-CHANGE: Final = "dose/change-dose warning"
-RAISED: Final = ["change ? to 10 mg", "remove ?"]
-ONLY_REMOVED: Final = ["remove ?"]
-
-
-def test_a_dose_that_is_too_small_offers_the_due_one_beside_its_removal_and_recommends_neither() -> None:
-    """Issue 4, suggestions: change-dose offers an update of that draft."""
-    card = next(c for c in rendered_cards(assessed(*TOO_LITTLE), draft("1")) if worded(kind(c)) == CHANGE)
-    change, remove = card["suggestions"]
-    (update,) = change["actions"]
-    expected = copy.deepcopy(draft("1"))
-    expected["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["value"] = 10
-    assert update["resource"] == expected
-    assert update["description"] == (
-        "Raise the dose of the tarlatamab order for 2026-01-20 from 1 mg to 10 mg, which is due on that day. "
-        "Nothing else of it changes: check last dose, toxicities and product first."
-    )
-    assert "isRecommended" not in change
-    assert "isRecommended" not in remove
-
-
-@pytest.mark.parametrize(
-    ("facts", "amount", "card", "expected"),
-    [
-        ((order("0.5"),), "0.5", "dose/change-dose critical", ["change ? to 1 mg", "remove ?"]),
-        ((order("5"), *course(4, -14)), "5", CHANGE, RAISED),
-        ((order("0.5"), give(-15, "1")), "0.5", RESTART, ["change ? to 1 mg", "remove ?"]),
-    ],
-    ids=["first dose", "neither dose", "restart"],
-)
-def test_whatever_is_too_small_is_raised_to_the_amount_that_is_due(
-    facts: tuple[Any, ...], amount: str, card: str, expected: list[str]
-) -> None:
-    assert offered(assessed(*facts), draft(amount))[card] == expected
-
-
-@pytest.mark.parametrize(("last", "expected"), [(-6, ONLY_REMOVED), (-7, RAISED), (-14, RAISED)])
-def test_an_amount_is_raised_from_the_due_day_to_the_last_day_before_a_restart(last: int, expected: list[str]) -> None:
-    assert offered(assessed(order("1"), give(last, "1")), draft("1"))[CHANGE] == expected
-
-
-@pytest.mark.parametrize("on", [NotRecorded, between(0, 5)], ids=["no day", "one of several days"])
-def test_an_amount_is_not_raised_without_a_certain_day_that_the_order_states(on: Any) -> None:
-    assert offered(assessed(order("1", on), TOO_LITTLE[1]), draft("1"))[CHANGE] == ONLY_REMOVED
-
-
-@pytest.mark.parametrize(
-    "beside",
-    [
-        (order("10", entry=1),),
-        (sign(Vital.TEMPERATURE, "38.4"),),
-        (neuro(None, -5, -4),),
-    ],
-    ids=["another order of that day", "fever", "a neurotoxicity without a grade"],
-)
-def test_an_amount_is_not_raised_beside_anything_that_is_asked_or_withheld(beside: tuple[Any, ...]) -> None:
-    drafts = [draft("1"), *(draft(entry=1) for one in beside if isinstance(one, OrderedDose))]
-    for offers_ in offered(assessed(*TOO_LITTLE, *beside), *drafts).values():
-        assert "change ? to 10 mg" not in offers_
-
-
-def test_an_amount_is_not_raised_while_an_old_toxicity_was_never_closed() -> None:
-    found = offered(assessed(order("1"), *course(2, -14), crs(2, -20)), draft("1"))
-    assert "crs/withhold warning" in found
-    assert found[CHANGE] == ONLY_REMOVED
-
-
-@pytest.mark.parametrize("facts", [(crs(1, -3),), (crs(4, -6, -5),), (neuro(3, -2),)], ids=["hold", "stop", "neuro"])
-def test_an_amount_is_not_raised_while_the_drug_is_held_or_stopped(facts: tuple[Any, ...]) -> None:
-    found = offered(assessed(*TOO_LITTLE, *facts), draft("1"))
-    assert not any("change" in one for card in found.values() for one in card)
-
-
-@pytest.mark.parametrize("key", ["conditions", "laboratory", "allergies"])
-def test_an_amount_is_not_raised_where_a_part_of_the_record_is_not_read(key: str) -> None:
-    found = offered(assessed(*TOO_LITTLE, needs=[read(key, Reading.UNAVAILABLE)]), draft("1"))
-    assert found[CHANGE] == ONLY_REMOVED
-
-
-def test_an_amount_is_not_raised_where_given_doses_are_taken_from_orders() -> None:
-    found = offered(assessed(order("1"), on_record("completed", -7, "1")), draft("1"))
-    assert found[CHANGE] == ONLY_REMOVED
-
-
-def test_an_amount_is_not_raised_beside_an_allergy_or_by_another_route_or_in_pregnancy() -> None:
-    allergy = DrugAllergy(reference="AllergyIntolerance/a", name="tarlatamab")
-    wrong_route = replace(TOO_LITTLE[0], route=Route.OTHER, route_recorded="SC")
-    for assessment in (
-        assessed(*TOO_LITTLE, allergy),
-        assessed(wrong_route, TOO_LITTLE[1]),
-        assessed(*TOO_LITTLE, pregnancy(PregnancyFinding.PREGNANT, -5), patient=WOMAN),
-    ):
-        found = offered(assessment, draft("1"))
-        assert not any("change" in one for card in found.values() for one in card)
-
-
-def test_of_an_order_with_one_dose_too_much_and_one_too_little_only_the_first_is_changed() -> None:
-    doses = [draft("20")["dosageInstruction"][0], draft("1")["dosageInstruction"][0]]
-    both = draft(dosageInstruction=doses)
-    assessment = assessed(order("20"), order("1", 14, part=1), *course(4, -14))
-    found = offered(assessment, both)
-    assert found["dose/change-dose critical"] == ["change ? to 10 mg, 1 mg", "remove ?"]
-    assert found[CHANGE] == ONLY_REMOVED
-
-
-def test_a_raised_amount_stands_in_the_texts_too_or_is_not_offered() -> None:
-    """C76."""
-    worded_so = draft("1")
-    worded_so["dosageInstruction"][0]["text"] = "1 mg IV over 60 minutes"
-    cards_ = rendered_cards(assessed(*TOO_LITTLE), worded_so)
-    card = next(c for c in cards_ if worded(kind(c)) == CHANGE)
-    assert (
-        card["suggestions"][0]["actions"][0]["resource"]["dosageInstruction"][0]["text"] == "10 mg IV over 60 minutes"
-    )
-    assert offered(assessed(*TOO_LITTLE), draft("1", note=[{"text": "C1D1, first dose"}]))[CHANGE] == ONLY_REMOVED
-    dispensed = draft("1", dispenseRequest={"quantity": {"value": 1, "unit": "vial"}})
-    assert offered(assessed(*TOO_LITTLE), dispensed)[CHANGE] == ONLY_REMOVED
-
-
-# --- lowering an amount ------------------------------------------------------------------------------------------
+def test_an_amount_is_never_raised() -> None:
+    """Row 10 and an amount below the step dose: only the removal is offered."""
+    assert offered(assessed(order("1"), give(-7, "1")), draft("1"))["dose/change-dose warning"] == ["remove ?"]
+    assert offered(assessed(order("0.5")), draft("0.5"))["dose/change-dose critical"] == ["remove ?"]
 
 
 def test_an_amount_above_the_largest_is_lowered_to_the_due_one() -> None:

@@ -28,7 +28,7 @@ NUMBERS: Final = frozenset(
         "inferred_crs_hours",
     }
 )
-OFFERS: Final = frozenset({"dose", "higher dose", "removal", "steroid", "saline", "observation", "request"})
+OFFERS: Final = frozenset({"dose", "removal", "steroid", "saline", "observation", "request"})
 EPISODES: Final = frozenset({Syndrome.CRS.value, Syndrome.NEUROTOXICITY.value})
 RECORDS: Final = frozenset({"cytopenia", *(syndrome.value for syndrome in Syndrome)})
 ANALYTES: Final = frozenset(analyte.value for analyte in Analyte)
