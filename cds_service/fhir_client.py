@@ -24,7 +24,7 @@ from cds_service.fhir_connection import CallTime, FhirAdapter, one_request
 from cds_service.fhir_failure import Failure, FhirFailed
 from fhir_mappings.chart import Resource
 
-logging.getLogger("urllib3").setLevel(logging.WARNING)  # its debug lines hold URLs, and with them patient ids
+logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # its lines hold URLs, warnings too: patient ids are in them
 
 MEBIBYTE: Final = 1024 * 1024
 SECONDS_FOR_KEYS: Final = 3.0
