@@ -16,7 +16,7 @@ from gunicorn.workers.gthread import ThreadWorker
 class WordlessWorker(ThreadWorker):
     """gunicorn repeats what is no HTTP in its log and its answer: a token or a patient may stand there."""
 
-    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ARG002
         is_theirs = isinstance(exc, ParseException)
         line = {"event": "no HTTP" if is_theirs else "fault", "error": type(exc).__name__}
         (self.log.warning if is_theirs else self.log.error)(json.dumps(line))
