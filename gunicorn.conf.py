@@ -8,6 +8,7 @@ import json
 import socket
 from typing import Any
 
+from gunicorn.glogging import Logger
 from gunicorn.http.errors import ParseException
 from gunicorn.util import write_error
 from gunicorn.workers.gthread import ThreadWorker
@@ -26,7 +27,15 @@ class WordlessWorker(ThreadWorker):
             return
 
 
+class WordlessLog(Logger):
+    """At the level `debug` gunicorn would log each address as it was called."""
+
+    def debug(self, msg: str, *_: Any, **__: Any) -> None:
+        super().debug("%s", msg)
+
+
 preload_app = True
+logger_class = WordlessLog
 worker_class = WordlessWorker
 threads = 4
 timeout = 60

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from cds_service import services, web, wire
+from cds_service import cards, dialects, services, wire
 from cds_service.engine import rulebook
 from cds_service.errors import StoreUnavailable
 from cds_service.metrics import Metrics
@@ -272,11 +272,11 @@ def raises(*_: Any, **__: Any) -> Any:
 FAULTS: Final[tuple[tuple[object, str, int], ...]] = (
     (treatment_state, "read", 500),
     (services, "gather", 500),
-    (services.cards, "render", 500),
+    (cards, "render", 500),
     (services, "recognise", 500),
     (services, "kinds_of", 500),
-    (web.wire, "read_request", 500),
-    (services.dialects, "response", 500),
+    (wire, "read_request", 500),
+    (dialects, "response", 500),
     (services, "shown", 500),
     (Recorder, "shown", 500),
     (Metrics, "called", 500),
