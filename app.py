@@ -46,12 +46,21 @@ class _Connection(WSGIRequestHandler):
     error_content_type = "text/plain"
     error_message_format = "%(code)d\n"
 
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Nothing, and without reading the address for it."""
+
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - as werkzeug calls it
         """Nothing: web.py logs each call itself, without addresses."""
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
         """Refuse what is no HTTP without repeating it: the request line may name a patient."""
         super().send_error(code)
+
+    def run_wsgi(self) -> None:
+        try:
+            super().run_wsgi()
+        except ValueError:  # an address that is none; werkzeug would print a trace with it
+            self.send_error(400)
 
 
 def log_lines_to_stderr() -> None:

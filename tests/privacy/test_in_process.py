@@ -104,6 +104,7 @@ TEXTS: Final = (
 )
 
 
+@pytest.mark.conforms("C109")
 @examples(ci=150, long=20_000)
 @given(data=st.data())
 def test_a_mark_in_any_text_of_any_call_is_nowhere_but_in_cards(ward: Place, data: st.DataObject) -> None:
@@ -154,6 +155,7 @@ def test_the_marks_would_be_found(place: Place) -> None:
 # --- every status ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.conforms("C108", "C109")
 def test_each_refusal_has_its_status_and_tells_nothing(place: Place) -> None:
     client, good = place.client, of_a_marked_patient(request(LATE))
     unread = {**good, "prefetch": {}}
@@ -191,6 +193,7 @@ def test_each_refusal_has_its_status_and_tells_nothing(place: Place) -> None:
     assert told(place, *(answer for _, answer in answered.values())) == []
 
 
+@pytest.mark.conforms("C94", "C109")
 def test_feedback_tells_nothing_whatever_is_in_it_and_the_store_alone_keeps_it(place: Place) -> None:
     cards = call(place.client, of_a_marked_patient(request(LATE)))
     assert cards.json is not None
@@ -287,6 +290,7 @@ FAULTS: Final[tuple[tuple[object, str, int], ...]] = (
 """Where it breaks, and what the caller gets: what the rules raise becomes a card."""
 
 
+@pytest.mark.conforms("C56", "C109")
 @pytest.mark.parametrize(("holder", "name", "status"), FAULTS, ids=[f"{name}" for _, name, _ in FAULTS])
 def test_a_fault_of_ours_is_told_by_its_kind_and_place_alone(
     place: Place, monkeypatch: pytest.MonkeyPatch, holder: object, name: str, status: int, capfd: Any
@@ -360,6 +364,7 @@ KINDS: Final = (
 )
 
 
+@pytest.mark.conforms("C54", "C109")
 @pytest.mark.parametrize("name", SERVERS)
 def test_whatever_a_fhir_server_answers_is_not_told(tmp_path: Path, name: str, capfd: Any) -> None:
     with listening() as ear, hostile_server(**dict.fromkeys(KINDS, SERVERS[name])) as server:
