@@ -44,9 +44,24 @@ class _Connection(WSGIRequestHandler):
     """One client connection; a client that goes quiet does not hold its thread for ever."""
 
     timeout = 60
+    error_content_type = "text/plain"
+    error_message_format = "%(code)d\n"
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Nothing, and without reading the address for it."""
+
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - as werkzeug calls it
         """Nothing: web.py logs each call itself, without addresses."""
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
+        """Refuse what is no HTTP without repeating it: the request line may name a patient."""
+        super().send_error(code)
+
+    def run_wsgi(self) -> None:
+        try:
+            super().run_wsgi()
+        except ValueError:  # an address that is none; werkzeug would print a trace with it
+            self.send_error(400)
 
 
 def log_lines_to_stderr() -> None:
@@ -58,6 +73,7 @@ def log_lines_to_stderr() -> None:
         log.addHandler(lines)
         log.setLevel(logging.INFO)
         log.propagate = False
+    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)  # it would log the text of an error, and addresses
 
 
 def knowledge_for(settings: Settings) -> Regimen:

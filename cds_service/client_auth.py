@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any, Final, Protocol, TypeAlias
 
 import jwt
 
 from cds_service.clients import Client
-from cds_service.errors import NotAuthenticated, StoreUnavailable
+from cds_service.errors import NotAuthenticated, Refusal, StoreUnavailable
 from cds_service.jwks import KeySet
 
 LEEWAY: Final = timedelta(seconds=60)
@@ -22,6 +23,12 @@ LONGEST_LIFE: Final = timedelta(hours=1)
 LONGEST_TOKEN: Final = 16_384
 LONGEST_ID: Final = 1_000
 """Characters."""
+
+MOST_KEYS_TRIED: Final = 4
+"""Of those with the id that a token names: a set of thousands would take seconds for each call."""
+
+SIZES_OF_RSA_KEYS: Final = (2_048, 8_192)
+"""Bits."""
 
 KEY_TYPE: Final[Mapping[str, tuple[str, str | None]]] = {
     "ES256": ("EC", "P-256"),
@@ -79,11 +86,11 @@ class Doorkeeper:
         header, claims = _unverified(token)
         client = self._clients.get(_text(claims.get("iss")))
         if client is None:
-            raise NotAuthenticated("issuer")
+            raise NotAuthenticated(Refusal.ISSUER)
         algorithm, kid = _checked_header(header, client)
         verified = _verified(token, self._keys(client, kid), algorithm, self._audiences(client, service))
         if client.tenants and verified.get("tenant") not in client.tenants:
-            raise NotAuthenticated("tenant")
+            raise NotAuthenticated(Refusal.TENANT)
         self._refuse_used(client, verified)
         return client.name
 
@@ -94,22 +101,26 @@ class Doorkeeper:
         return [*named, *(f"{name}/" for name in named), *client.audience_aliases]
 
     def _refuse_used(self, client: Client, claims: Mapping[str, Any]) -> None:
-        """A token is good for one call, on all machines together (C105)."""
+        """A token is good for one call, on all machines together (C105).
+
+        Its id is a text of the client's, of any length and with any letter in it: what is remembered is a digest.
+        """
         expires_at = datetime.fromtimestamp(claims["exp"], UTC) + LEEWAY
+        digest = sha256(claims["jti"].encode("utf-8", "surrogatepass")).hexdigest()
         try:
-            is_new = self._remember(client=client.name, jti=claims["jti"], expires_at=expires_at, at=self._now())
+            is_new = self._remember(client=client.name, jti=digest, expires_at=expires_at, at=self._now())
         except StoreUnavailable:
             if self._strict:
                 raise
             return
         if not is_new:
-            raise NotAuthenticated("replay")
+            raise NotAuthenticated(Refusal.REPLAY)
 
 
 def _bearer(authorization: str | None) -> str:
     scheme, _, token = (authorization or "").strip().partition(" ")
     if scheme.lower() != "bearer" or not 0 < len(token) <= LONGEST_TOKEN:
-        raise NotAuthenticated("no token")
+        raise NotAuthenticated(Refusal.NO_TOKEN)
     return token.strip()
 
 
@@ -118,7 +129,7 @@ def _unverified(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     try:
         read = jwt.decode_complete(token, options={"verify_signature": False})
     except UNREADABLE:
-        raise NotAuthenticated("malformed") from None
+        raise NotAuthenticated(Refusal.MALFORMED) from None
     return read["header"], read["payload"]
 
 
@@ -126,20 +137,20 @@ def _checked_header(header: Mapping[str, Any], client: Client) -> tuple[str, str
     """Algorithm and key id (C97, C98, C100). `jwk`, `x5u` and `x5c` are not read."""
     algorithm, kid = _text(header.get("alg")), _text(header.get("kid"))
     if _text(header.get("typ")).upper() != "JWT" or not kid or "crit" in header:
-        raise NotAuthenticated("header")
+        raise NotAuthenticated(Refusal.HEADER)
     if algorithm not in client.algorithms:
-        raise NotAuthenticated("algorithm")
+        raise NotAuthenticated(Refusal.ALGORITHM)
     if "jku" in header and client.jwks_url is not None and header["jku"] != client.jwks_url:
-        raise NotAuthenticated("key address")
+        raise NotAuthenticated(Refusal.KEY_ADDRESS)
     return algorithm, kid
 
 
 def _verified(token: str, keys: KeySet, algorithm: str, audiences: Sequence[str]) -> Mapping[str, Any]:
     """The claims, once signature, times and audience were found right (C99, C102-C104)."""
-    fitting = [key for key in keys if fits(key, algorithm)]
+    fitting = [key for key in keys if fits(key, algorithm)][:MOST_KEYS_TRIED]
     if not fitting:
-        raise NotAuthenticated("key")
-    refused = NotAuthenticated("key")
+        raise NotAuthenticated(Refusal.KEY)
+    refused = NotAuthenticated(Refusal.KEY)
     for key in fitting:  # more than one has this id only while a client renews its keys
         try:
             claims = jwt.decode(
@@ -165,7 +176,10 @@ def fits(key: Mapping[str, Any], algorithm: str) -> bool:
 
 def public_key(key: Mapping[str, Any], algorithm: str) -> jwt.PyJWK:
     """A JWK that verifies with this algorithm and no other. Raises: what is in UNREADABLE."""
-    return jwt.PyJWK(dict(key), algorithm)
+    made = jwt.PyJWK(dict(key), algorithm)
+    if key["kty"] == "RSA" and not SIZES_OF_RSA_KEYS[0] <= made.key.key_size <= SIZES_OF_RSA_KEYS[1]:
+        raise jwt.InvalidKeyError
+    return made
 
 
 def _within_limits(claims: dict[str, Any]) -> dict[str, Any]:
@@ -177,17 +191,17 @@ def _within_limits(claims: dict[str, Any]) -> dict[str, Any]:
     return claims
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException) -> Refusal:
     """A word of our own for the metrics: PyJWT's sentences may quote the token."""
-    reasons: Mapping[type[BaseException], str] = {
-        jwt.InvalidSignatureError: "signature",
-        jwt.InvalidAudienceError: "audience",
-        jwt.ExpiredSignatureError: "time",
-        jwt.ImmatureSignatureError: "time",
-        jwt.InvalidKeyError: "key",
-        jwt.PyJWKError: "key",
+    reasons: Mapping[type[BaseException], Refusal] = {
+        jwt.InvalidSignatureError: Refusal.SIGNATURE,
+        jwt.InvalidAudienceError: Refusal.AUDIENCE,
+        jwt.ExpiredSignatureError: Refusal.TIME,
+        jwt.ImmatureSignatureError: Refusal.TIME,
+        jwt.InvalidKeyError: Refusal.KEY,
+        jwt.PyJWKError: Refusal.KEY,
     }
-    return next((reason for kind, reason in reasons.items() if isinstance(error, kind)), "claims")
+    return next((reason for kind, reason in reasons.items() if isinstance(error, kind)), Refusal.CLAIMS)
 
 
 def _text(value: Any) -> str:

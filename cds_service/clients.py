@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from cds_service.errors import KnowledgeError, SettingError
+from cds_service.fhir_address import base_of
 from cds_service.knowledge.loader import Node, document
 
 ADDRESS: Final = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
@@ -52,6 +53,12 @@ def _is_encrypted(address: str, info: ValidationInfo) -> str:
     """http is for demonstrations alone (C3)."""
     if not address.startswith("https://") and not (info.context or {}).get("demo"):
         raise ValueError("expected an https address")
+    return address
+
+
+def _can_be_called(address: str) -> str:
+    if base_of(address) is None:
+        raise ValueError("expected an address that can be called")
     return address
 
 
@@ -85,8 +92,10 @@ ANYBODY: Final = Caller()
 """A demonstration without client profiles does not ask who calls."""
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-Address = Annotated[str, StringConstraints(pattern=ADDRESS), AfterValidator(_is_encrypted)]
-Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+$")]
+Address = Annotated[
+    str, StringConstraints(pattern=ADDRESS), AfterValidator(_is_encrypted), AfterValidator(_can_be_called)
+]
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^\sA-Z/?#@*]+$"), AfterValidator(_is_encrypted)]
 Algorithm = Literal["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "EdDSA"]
 """Asymmetric ones only (C98)."""
 

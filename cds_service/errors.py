@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 class ServiceError(Exception):
@@ -27,8 +28,30 @@ class KnowledgeError(ServiceError):
     """The knowledge file, or a use of it, is wrong."""
 
 
+class Refusal(StrEnum):
+    """What was wrong with a token, in a word for metrics and log: there are no others, and none is a client's."""
+
+    NO_TOKEN = "no token"  # noqa: S105 - a word for the metrics
+    MALFORMED = "malformed"
+    ISSUER = "issuer"
+    HEADER = "header"
+    ALGORITHM = "algorithm"
+    KEY_ADDRESS = "key address"
+    KEY = "key"
+    SIGNATURE = "signature"
+    AUDIENCE = "audience"
+    TIME = "time"
+    CLAIMS = "claims"
+    TENANT = "tenant"
+    REPLAY = "replay"
+
+
 class NotAuthenticated(ServiceError):
-    """The caller is not one of the clients. The text is a word for the metrics; the caller is not told it."""
+    """The caller is not one of the clients. `refusal` is for metrics and log; the caller is not told it."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.value)
+        self.refusal = refusal
 
 
 @dataclass(frozen=True, kw_only=True)

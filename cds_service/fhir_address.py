@@ -14,10 +14,15 @@ AddressRule: TypeAlias = Callable[[str, Address], bool]
 """Whether `scheme` may be spoken to this address."""
 
 _PORTS: Final = {"http": 80, "https": 443}
-_HOST: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,252})|[0-9a-f:.]{2,45}")
+_LONGEST_NAME: Final = 253
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*(?:\.[a-z0-9_-]+)*\.?")
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*")
-_DOTS: Final = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
-_CLOUD_METADATA: Final = frozenset(map(ip_address, ("168.63.129.16", "100.100.100.200", "fd00:ec2::254")))
+_DOTS: Final = re.compile(
+    r"/(?:\.|%2e){1,2}(?:[/;]|%2f|%3b|$)", re.IGNORECASE
+)  # some servers drop `;` and what follows
+_CLOUD_METADATA: Final = frozenset(
+    map(ip_address, ("168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254"))
+)
 """Addresses beside the link-local ones that only answer inside one cloud."""
 _PROTOCOL: Final = (ip_network("192.0.0.0/24"),)  # protocol assignments; clouds answer there, too
 _TRANSLATED: Final = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))  # NAT64: the IPv4 address at the end
@@ -92,9 +97,19 @@ def _place(parts: SplitResult) -> tuple[str, str, int] | None:
         host, port = parts.hostname, parts.port
     except ValueError:
         return None
-    if parts.scheme not in _PORTS or "@" in parts.netloc or not host or _HOST.fullmatch(host) is None:
+    if parts.scheme not in _PORTS or "@" in parts.netloc or not host or not _is_host(host):
         return None
     return parts.scheme, host, _PORTS[parts.scheme] if port is None else port
+
+
+def _is_host(text: str) -> bool:
+    """Whether this is the name of a machine, or an address."""
+    if ":" not in text:
+        return len(text) <= _LONGEST_NAME and _NAME.fullmatch(text) is not None
+    try:
+        return ip_address(text).version == 6 and "%" not in text
+    except ValueError:
+        return False
 
 
 def demonstration_rule(scheme: str, address: Address) -> bool:

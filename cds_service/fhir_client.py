@@ -24,7 +24,8 @@ from cds_service.fhir_connection import CallTime, FhirAdapter, one_request
 from cds_service.fhir_failure import Failure, FhirFailed
 from fhir_mappings.chart import Resource
 
-logging.getLogger("urllib3").setLevel(logging.WARNING)  # its debug lines hold URLs, and with them patient ids
+for _name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "urllib3"]:
+    logging.getLogger(_name).disabled = True  # its lines hold URLs, its warnings too, and with them patient ids
 
 MEBIBYTE: Final = 1024 * 1024
 SECONDS_FOR_KEYS: Final = 3.0

@@ -19,7 +19,8 @@ from cds_service.fhir_failure import FhirFailed
 
 LIFETIME: Final = 3_600.0
 PAUSE: Final = 10.0
-"""Seconds."""
+PATIENCE: Final = 1.0
+"""Seconds. PATIENCE: how long a call waits for the fetch of another one; an EHR does not wait longer for an answer."""
 
 KeySet: TypeAlias = tuple[Mapping[str, Any], ...]
 
@@ -63,7 +64,7 @@ class KeyShelf:
 
     def _renew(self, client: Client, shelf: _Shelf, *, must_wait: bool) -> None:
         """Fetch, unless it was done or tried a moment ago. Who has a key already does not wait for another's fetch."""
-        if not shelf.fetching.acquire(blocking=must_wait):
+        if not shelf.fetching.acquire(timeout=PATIENCE if must_wait else 0):
             return
         try:
             now = self._clock()
@@ -97,7 +98,7 @@ def _keys_in(found: Any) -> KeySet:
     return tuple(
         key
         for key in (keys if isinstance(keys, list) else ())
-        if isinstance(key, dict) and key.get("use") in {None, "sig"}
+        if isinstance(key, dict) and key.get("use") in (None, "sig")  # a list has no place in a set
     )
 
 

@@ -76,7 +76,7 @@ class Settings(BaseModel):
     database_url: Annotated[
         str,
         StringConstraints(pattern=r"^(sqlite:///|postgresql\+psycopg://)\S+$"),
-        Field(alias="CDS_DATABASE_URL"),
+        Field(alias="CDS_DATABASE_URL", repr=False),  # there may be a password in it
     ] = "sqlite:///cds.sqlite3"
     timezone: Annotated[ZoneInfo, BeforeValidator(_zone), Field(alias="CDS_TIMEZONE")] = ZoneInfo("UTC")
     sources: Annotated[Sources, Field(alias="CDS_SOURCES")] = Sources.SEED_AND_LABEL

@@ -68,6 +68,15 @@ def open_to_everybody(offers: tuple[services.Offer, ...]) -> Access:
     return Access(name_of=lambda *_: "", offers={"": by_id}, origins=None)
 
 
+class _Web(Flask):
+    """Flask would log the text and the address of what nobody caught: both may name a patient."""
+
+    def log_exception(self, exc_info: Any) -> None:
+        error = exc_info[1]
+        line = {"event": "fault", "error": type(error).__name__, "at": places(error)}
+        log.error(msgspec.json.encode(line).decode())
+
+
 def create_web(
     offers: tuple[services.Offer, ...],
     *,
@@ -83,7 +92,7 @@ def create_web(
     """
     door = access or open_to_everybody(offers)
     counters = counters or metrics.Metrics()
-    web = Flask("cds_service", static_folder=None)
+    web = _Web("cds_service", static_folder=None)
     web.config["MAX_CONTENT_LENGTH"] = max_body_bytes
     web.url_map.strict_slashes = False
     web.url_map.merge_slashes = False  # no redirects: they break a browser's preflight (C18)
@@ -151,7 +160,7 @@ def answer_call(service_id: str, door: Access, recorder: Recorder | None, counte
         caller = door.name_of(request.headers.get("Authorization"), service_id)
         offer = door.offers[caller][service_id]
         called = wire.read_request(json_body(), offer.entry.hook)
-        hook_instance = called.hook_instance
+        hook_instance = called.trace
         answer = offer.answer(called)
         return Response(wire.encode(answer.response), mimetype=JSON)
 

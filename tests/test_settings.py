@@ -146,3 +146,9 @@ def test_production_takes_no_open_address_and_no_clock_that_stands_still(tmp_pat
     with pytest.raises(SettingError) as refused:
         read_settings(production(tmp_path, **{name: value}))
     assert str(refused.value) == f"{name} takes {TAKES[name]}"
+
+
+def test_the_password_of_the_database_is_not_among_what_settings_print() -> None:
+    settings = read_settings({"CDS_DATABASE_URL": "postgresql+psycopg://cds:secret@db.example/cds"})
+    assert "secret" in settings.database_url
+    assert "secret" not in f"{settings!r} {settings}"

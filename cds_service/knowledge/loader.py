@@ -65,7 +65,17 @@ class Refusal(KnowledgeError):
 
 
 class _Text(yaml.SafeLoader):
-    """Reads every scalar as text and remembers the line of every mapping and list entry."""
+    """Reads every scalar as text and remembers the line of every mapping and list entry.
+
+    Anchors, aliases and tags are refused: an alias can stand for a billion values, or for what it stands in.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        marks = (getattr(event, "anchor", None), getattr(event, "tag", None))
+        if marks != (None, None):
+            raise yaml.MarkedYAMLError(problem="anchors, aliases and tags are not read", problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
 
 
 _Text.yaml_implicit_resolvers = {}
@@ -384,6 +394,8 @@ def document(text: str, file: str) -> Node:
     """A YAML file whose every scalar is a text. Raises: KnowledgeError where it is no YAML or empty."""
     try:
         root: Any = yaml.compose(text, Loader=_Text)
+    except RecursionError:
+        raise Refusal(f"{file} is nested too deeply") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}" if mark is not None else ""

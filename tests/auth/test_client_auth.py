@@ -15,7 +15,7 @@ import pytest
 import time_machine
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cds_service import client_auth, services
@@ -425,6 +425,7 @@ CLAIMS = st.fixed_dictionaries(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(head=HEADERS, said=CLAIMS)
 def test_a_signed_token_of_any_content_gets_in_or_is_refused_and_nothing_else(
     head: dict[str, Any], said: dict[str, Any]
