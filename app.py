@@ -25,6 +25,8 @@ from cds_service.fhir_client import FhirClient
 from cds_service.knowledge import loader, sign_off
 from cds_service.knowledge.regimen import Regimen
 from cds_service.metrics import Metrics
+from cds_service.openapi import VERSION
+from cds_service.readiness import Readiness
 from cds_service.recorder import Recorder
 from cds_service.settings import Settings, read_settings
 from cds_service.store import Store
@@ -82,10 +84,12 @@ def build(
     Without a `store` it keeps no records and takes no feedback. Raises: SettingError.
     """
     regimen = knowledge_for(settings)
+    counters = Metrics(shared=metrics_of_all_processes)
+    counters.runs(version=VERSION, knowledge=regimen.version)
     try:
         review = services.DrugReview(
             rulebook=Rulebook(regimen),
-            fhir=FhirClient(budget_ms=settings.fhir_budget_ms),
+            fhir=FhirClient(budget_ms=settings.fhir_budget_ms, observe=counters.read),
             zone=settings.timezone,
             clock=services.clock(settings.now),
             profile=profile,
@@ -96,13 +100,13 @@ def build(
     except KnowledgeError as error:
         raise SettingError(f"CDS_KNOWLEDGE takes a valid knowledge file: {error}") from None
     logging.getLogger("cds_service").info(msgspec.json.encode(knowledge.start_line).decode())
-    counters = Metrics(shared=metrics_of_all_processes)
     return web.create_web(
         offers,
         knowledge=knowledge,
         max_body_bytes=settings.max_body_bytes,
         recorder=Recorder(store, on_loss=counters.lost) if store else None,
         counters=counters,
+        is_ready=Readiness(store.open, clock=services.milliseconds) if store else lambda: True,
     )
 
 

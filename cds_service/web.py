@@ -39,6 +39,9 @@ SECONDS_TO_RETRY: Final = "30"
 MISTAKES_NAMED: Final = 20
 """Of a feedback call's rejected entries; the rest is counted."""
 
+WELL: Final = b'{"status":"ok"}'
+UNREADY: Final = b'{"status":"unavailable","store":"unavailable"}'
+
 log: Final = logging.getLogger("cds_service")
 
 
@@ -49,10 +52,12 @@ def create_web(
     max_body_bytes: int,
     recorder: Recorder | None = None,
     counters: metrics.Metrics | None = None,
+    is_ready: Callable[[], bool] = lambda: True,
 ) -> Flask:
     """The WSGI application that answers for `offers`, open to every origin (demo mode).
 
-    Without a `recorder` nothing is kept: feedback is refused with 503.
+    Without a `recorder` nothing is kept: feedback is refused with 503. `is_ready`: whether the store can be reached;
+    it answers at once.
     """
     counters = counters or metrics.Metrics()
     web = Flask("cds_service", static_folder=None)
@@ -96,14 +101,22 @@ def create_web(
     def describe() -> Response:
         return Response(description, mimetype=JSON)
 
-    @web.get("/health/live")
-    @web.get("/health/ready")
-    def health() -> Response:
-        return Response(b'{"status":"ok"}', mimetype=JSON)  # served only once the knowledge is loaded
-
+    answer_probes(web, is_ready)
     web.register_error_handler(HTTPException, refuse)
     web.after_request(add_headers)
     return web
+
+
+def answer_probes(web: Flask, is_ready: Callable[[], bool]) -> None:
+    """Health. Nothing is served before the knowledge is loaded, so what is left to ask for is the store."""
+
+    @web.get("/health/live")
+    def live() -> Response:
+        return Response(WELL, mimetype=JSON)
+
+    @web.get("/health/ready")
+    def ready() -> Response:
+        return Response(WELL, mimetype=JSON) if is_ready() else Response(UNREADY, status=503, mimetype=JSON)
 
 
 def knowledge_forms(knowledge: services.Knowledge) -> Mapping[str, bytes]:
