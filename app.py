@@ -31,6 +31,8 @@ from cds_service.jwks import KeyShelf
 from cds_service.knowledge import loader, sign_off
 from cds_service.knowledge.regimen import Regimen
 from cds_service.metrics import Metrics
+from cds_service.openapi import VERSION
+from cds_service.readiness import Readiness
 from cds_service.recorder import Recorder
 from cds_service.settings import Settings, read_settings
 from cds_service.store import Store
@@ -110,10 +112,14 @@ def build(
     Without a `store` it keeps no records and takes no feedback. Raises: SettingError.
     """
     regimen, clients = knowledge_for(settings), clients_of(settings)
+    counters = Metrics(shared=metrics_of_all_processes)
+    counters.runs(version=VERSION, knowledge=regimen.version)
     try:
         review = services.DrugReview(
             rulebook=Rulebook(regimen),
-            fhir=FhirClient(budget_ms=settings.fhir_budget_ms, may_connect=address_rule(settings)),
+            fhir=FhirClient(
+                budget_ms=settings.fhir_budget_ms, may_connect=address_rule(settings), observe=counters.read
+            ),
             zone=settings.timezone,
             clock=services.clock(settings.now),
             caller=caller,
@@ -124,7 +130,6 @@ def build(
     except KnowledgeError as error:
         raise SettingError(f"CDS_KNOWLEDGE takes a valid knowledge file: {error}") from None
     logging.getLogger("cds_service").info(msgspec.json.encode(knowledge.start_line).decode())
-    counters = Metrics(shared=metrics_of_all_processes)
     return web.create_web(
         offers,
         knowledge=knowledge,
@@ -132,6 +137,7 @@ def build(
         recorder=Recorder(store, on_loss=counters.lost) if store else None,
         counters=counters,
         access=access_of(clients, review, settings, store) if clients else None,
+        is_ready=Readiness(store.check, clock=services.milliseconds) if store else lambda: True,
     )
 
 

@@ -6,6 +6,7 @@ What fails has one of the names in `Failure`. No token, URL or body ever stands 
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -13,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeAlias
 
 import requests
 import urllib3
@@ -33,6 +34,14 @@ SLACK_SECONDS: Final = 0.01
 """A failure this near to the end of the budget is the end of the budget."""
 
 _STRICTLY_REFUSED: Final = frozenset({400, 422})
+_FIRST_WORD: Final = re.compile(r"[/?]")
+
+Observe: TypeAlias = Callable[[str, float | None, Failure | None], None]
+"""Is told of each question: the resource type it begins with, milliseconds (None: it was not asked), and a failure."""
+
+
+def _unobserved(_kind: str, _milliseconds: float | None, _failure: Failure | None) -> None:
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +59,11 @@ class Question:
 
     query: str
     resource_type: str = "Bundle"
+
+    @property
+    def begins_with(self) -> str:
+        """The resource type that a query of ours names; of a next link, which is the server's, anything."""
+        return _FIRST_WORD.split(self.query, maxsplit=1)[0]
 
 
 @dataclass(kw_only=True)
@@ -78,8 +92,10 @@ class FhirClient:
         threads: int = 24,
         bases: int = 32,
         bounds: Bounds = Bounds(),
+        observe: Observe = _unobserved,
     ) -> None:
         self.bounds = bounds
+        self.observe: Final = observe
         self._budget_seconds = budget_ms / 1000
         self._may_connect = may_connect
         self._threads = threads
@@ -149,17 +165,28 @@ class FhirReader:
         """
         base = self._base
         if base is None:
-            return {key: Answer(failure=Failure.ADDRESS_NOT_ALLOWED) for key in questions}
+            return self._unasked(questions, Failure.ADDRESS_NOT_ALLOWED)
         if self._token is None and not base.is_on_this_machine:
-            return {key: Answer(failure=Failure.NO_TOKEN) for key in questions}
+            return self._unasked(questions, Failure.NO_TOKEN)
+        started = time.monotonic()
         errands = {key: self._errand(question, base) for key, question in questions.items()}
         futures = {key: self._client.executor.submit(errand.run) for key, errand in errands.items()}
         late = wait(futures.values(), timeout=self._call.seconds_left()).not_done
         if late:
             self._call.end()
-        return {
+        ended = time.monotonic()
+        answers = {
             key: _outcome(futures[key], errand.answer, is_late=futures[key] in late) for key, errand in errands.items()
         }
+        for key, answer in answers.items():
+            seconds = (errands[key].ended_at or ended) - started
+            self._client.observe(questions[key].begins_with, 1000 * seconds, answer.failure)
+        return answers
+
+    def _unasked(self, questions: Mapping[str, Question], why: Failure) -> dict[str, Answer]:
+        for question in questions.values():
+            self._client.observe(question.begins_with, None, why)
+        return {key: Answer(failure=why) for key in questions}
 
     def reaches(self, link: str) -> bool:
         """Whether this reference, relative or absolute, is one of the call's own server."""
@@ -197,6 +224,7 @@ class _Errand:
     call: CallTime
     adapter: FhirAdapter
     bounds: Bounds
+    ended_at: float | None = None
 
     def run(self) -> None:
         try:
@@ -206,6 +234,7 @@ class _Errand:
             is_read = self.question.resource_type != "Bundle"
             unsupported = failed.failure is Failure.NOT_SUPPORTED
             self.answer.failure = Failure.NOT_FOUND if is_read and unsupported else failed.failure
+        self.ended_at = time.monotonic()
 
     def _read_pages(self) -> None:
         seen: set[str] = set()

@@ -1,7 +1,8 @@
 """Numbers for Prometheus: how often, how fast, which rows spoke and how they were received. Nothing of a patient.
 
 Labels take a bounded number of values: services, statuses, rows, indicators, kinds of unknowns, outcomes, kinds of
-mistakes. Each process counts for itself, unless `shared` says that PROMETHEUS_MULTIPROC_DIR is set.
+mistakes, resource types, kinds of failures, reasons, versions. Each process counts for itself, unless `shared` says
+that PROMETHEUS_MULTIPROC_DIR is set.
 """
 
 from __future__ import annotations
@@ -9,12 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from cds_service.errors import Refusal
+from cds_service.fhir_failure import Failure
+from cds_service.prefetch import PREFETCH, RENAMED
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 BUCKETS: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_000, 5_000)
 """Milliseconds; a client waits for 500 (C58)."""
+
+READ: Final = frozenset({template.resource_type for template in PREFETCH} | RENAMED.keys() | {"Medication"})
+"""The resource types that the service asks a FHIR server for. A next link is the server's, and counts as `other`."""
+
+OTHER: Final = "other"
 
 
 class Metrics:
@@ -43,6 +53,45 @@ class Metrics:
         self._lost = Counter(
             "cds_records_lost", "Calls whose record and cards are missing in the store", registry=registry
         )
+
+        self._reads = Histogram(
+            "cds_fhir_read_milliseconds",
+            "Time until a FHIR server's answer",
+            ("type",),
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._failures = Counter(
+            "cds_fhir_failures", "Reads of FHIR servers that failed, by kind", ("type", "failure"), registry=registry
+        )
+        self._refused = Counter(
+            "cds_auth_failures", "Calls that were not let in, by reason", ("reason",), registry=registry
+        )
+        self._build = Gauge(
+            "cds_build_info",
+            "1; the version of the program and of the knowledge in force",
+            ("version", "knowledge"),
+            registry=registry,
+            multiprocess_mode="max",
+        )
+        for reason in Refusal:
+            self._refused.labels(reason)  # a first failure is then seen to rise from 0
+
+    def runs(self, *, version: str, knowledge: str) -> None:
+        """Which program with which knowledge is counted here."""
+        self._build.labels(version, knowledge).set(1)
+
+    def read(self, kind: str, milliseconds: float | None, failure: Failure | None) -> None:
+        """A FHIR server was asked for resources of this type; `milliseconds` is None where it was not asked at all."""
+        known = kind if kind in READ else OTHER
+        if milliseconds is not None:
+            self._reads.labels(known).observe(milliseconds)
+        if failure is not None:
+            self._failures.labels(known, failure.name.lower()).inc()
+
+    def refused(self, reason: Refusal) -> None:
+        """A call was not let in."""
+        self._refused.labels(reason).inc()
 
     def called(
         self,

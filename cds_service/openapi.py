@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -46,6 +46,11 @@ FEEDBACK: Final[Schema] = {
     "required": ["feedback"],
 }
 HEALTH: Final[Schema] = {"type": "object", "properties": {"status": {"const": "ok"}}, "required": ["status"]}
+UNREADY: Final[Schema] = {
+    "type": "object",
+    "properties": {"status": {"const": "unavailable"}, "store": {"const": "unavailable"}},
+    "required": ["status", "store"],
+}
 
 REFUSALS: Final[Mapping[int, str]] = {
     400: "The body cannot be read; each issue names the JSON path, never a value.",
@@ -82,7 +87,8 @@ REFUSING: Final[Mapping[int, Mapping[str, Any]]] = {
 class Endpoint:
     """One method of one address: what it takes, what it gives (by media type) and which statuses refuse a call.
 
-    `hook` is the only one that the body may name. `signed`: a token is asked for.
+    `hook` is the only one that the body may name. `signed`: a token is asked for. `fails`: statuses with a body that is
+    no OperationOutcome.
     """
 
     path: str
@@ -94,6 +100,7 @@ class Endpoint:
     hook: str = ""
     refuses: tuple[int, ...] = (405, 500)
     signed: bool = False
+    fails: Mapping[int, Body] = field(default_factory=dict)
 
 
 CALL_REFUSALS: Final = (400, 404, 405, 412, 413, 415, 500)
@@ -143,7 +150,13 @@ def endpoints(services: Sequence[wire.Service], *, needs_token: bool = False) ->
             path="/knowledge", name="knowledge", does=knowledge, gives={MARKDOWN: TEXT, JSON: OBJECT, FHIR_JSON: BUNDLE}
         ),
         Endpoint(path="/health/live", name="live", does="The process answers.", gives={JSON: HEALTH}),
-        Endpoint(path="/health/ready", name="ready", does="The knowledge is loaded.", gives={JSON: HEALTH}),
+        Endpoint(
+            path="/health/ready",
+            name="ready",
+            does="The knowledge is loaded and the store can be reached. Without the store there still is advice.",
+            gives={JSON: HEALTH},
+            fails={503: UNREADY},
+        ),
         Endpoint(path="/openapi.json", name="openapi", does="This document.", gives={JSON: OBJECT}),
     )
 
@@ -263,6 +276,9 @@ def _operation(
     content = {media: {"schema": _given(body, references)} for media, body in endpoint.gives.items()}
     answers: dict[str, Any] = {"200": {"description": "Answered.", "headers": ALWAYS, "content": content}}
     answers |= {str(status): {"$ref": f"#/components/responses/{status}"} for status in endpoint.refuses}
+    for failing, body in endpoint.fails.items():
+        said = {JSON: {"schema": _given(body, references)}}
+        answers[str(failing)] = {"description": "Not now.", "headers": ALWAYS, "content": said}
     return operation | {"responses": answers}
 
 

@@ -45,6 +45,8 @@ NOT_REMEMBERED: Final = (
     "Send it again with another token."
 )
 STORE_DOWN: Final = "The store is not available; nothing was stored. Send it again."
+WELL: Final = b'{"status":"ok"}'
+UNREADY: Final = b'{"status":"unavailable","store":"unavailable"}'
 
 log: Final = logging.getLogger("cds_service")
 
@@ -85,10 +87,12 @@ def create_web(
     recorder: Recorder | None = None,
     counters: metrics.Metrics | None = None,
     access: Access | None = None,
+    is_ready: Callable[[], bool] = lambda: True,
 ) -> Flask:
     """The WSGI application that answers for `offers`; without `access` for everybody.
 
-    Without a `recorder` nothing is kept: feedback is refused with 503.
+    Without a `recorder` nothing is kept: feedback is refused with 503. `is_ready`: whether the store can be reached;
+    it answers at once.
     """
     door = access or open_to_everybody(offers)
     counters = counters or metrics.Metrics()
@@ -133,14 +137,22 @@ def create_web(
     def describe() -> Response:
         return Response(description, mimetype=JSON)
 
-    @web.get("/health/live")
-    @web.get("/health/ready")
-    def health() -> Response:
-        return Response(b'{"status":"ok"}', mimetype=JSON)  # served only once the knowledge is loaded
-
+    answer_probes(web, is_ready)
     web.register_error_handler(HTTPException, refuse)
     web.after_request(lambda response: add_headers(response, door.origins))
     return web
+
+
+def answer_probes(web: Flask, is_ready: Callable[[], bool]) -> None:
+    """Health. Nothing is served before the knowledge is loaded, so what is left to ask for is the store."""
+
+    @web.get("/health/live")
+    def live() -> Response:
+        return Response(WELL, mimetype=JSON)
+
+    @web.get("/health/ready")
+    def ready() -> Response:
+        return Response(WELL, mimetype=JSON) if is_ready() else Response(UNREADY, status=503, mimetype=JSON)
 
 
 def knowledge_forms(knowledge: services.Knowledge) -> Mapping[str, bytes]:
@@ -178,6 +190,7 @@ def answer_call(service_id: str, door: Access, recorder: Recorder | None, counte
                 client=caller,
             )
         )
+    count_refusal(failure, counters)
     counters.called(
         service_id,
         status=response.status_code,
@@ -227,6 +240,7 @@ def answer_feedback(service_id: str, door: Access, recorder: Recorder | None, co
         return Response(wire.encode(body), mimetype=JSON)
 
     response, failure = answered(keep, "The service failed; the feedback was not stored.", STORE_DOWN)
+    count_refusal(failure, counters)
     counters.told(service_id, status=response.status_code, recorded=recorded, rejected=rejected)
     line = {
         "event": "feedback",
@@ -243,6 +257,12 @@ def answer_feedback(service_id: str, door: Access, recorder: Recorder | None, co
     return response
 
 
+def count_refusal(failure: Mapping[str, Any], counters: metrics.Metrics) -> None:
+    """Counts why a call was not let in, if it was not."""
+    if "refused" in failure:
+        counters.refused(failure["refused"])
+
+
 def outcomes_of(recorded: Mapping[tuple[str, str], int]) -> Mapping[str, int]:
     """`{"R2 overridden": 1}`"""
     return {f"{row} {outcome}": number for (row, outcome), number in recorded.items()}
@@ -255,7 +275,7 @@ def answered(produce: Callable[[], Response], failed: str, down: str) -> tuple[R
     except NotAuthenticated as error:
         response = outcome(401, issue("login", NOT_AUTHENTICATED))
         response.headers["WWW-Authenticate"] = "Bearer"
-        return response, {"refused": str(error)}
+        return response, {"refused": error.refusal}
     except RequestError as error:
         return outcome(400, *(issue("invalid", mistake.what, mistake.path) for mistake in error.mistakes)), {}
     except NothingReadable as error:

@@ -52,8 +52,8 @@ def check(reply: Reply) -> None:
 
 def mistakes(reply: Reply) -> Iterator[str]:
     """What a client could not rely on in this reply; nothing where all is well."""
-    if reply.is_success and not reply.path.startswith(SERVICES):
-        return  # pages and figures, which are not CDS Hooks
+    if not reply.path.startswith(SERVICES) and (reply.is_success or reply.path.startswith("/health/")):
+        return  # pages, figures and probes, which are not CDS Hooks
     yield from _headers(reply)
     if reply.method in {"HEAD", "OPTIONS"}:
         return
