@@ -281,7 +281,7 @@ FAULTS: Final[tuple[tuple[object, str, int], ...]] = (
     (wire, "read_request", 500),
     (dialects, "response", 500),
     (services, "shown", 500),
-    (Recorder, "shown", 500),
+    (Recorder, "decided", 500),
     (Metrics, "called", 500),
     (rulebook, "planned_orders", 200),
     (rulebook, "_dose_findings", 200),
