@@ -5,6 +5,7 @@
     python3 dev.py setup                              only make the environment for working on the code
     python3 dev.py mutate [NAME ...]                  break engine and mappings step by step: which break is noticed?
     python3 dev.py lock                               make the locks in requirements/ anew from pyproject.toml
+    python3 dev.py sbom                               write docs/sbom.cdx.json and docs/licences.md for the runtime lock
 
 Everything is installed from the locks, with hashes checked, into .venv (and .venv-fhir for the real FHIR
 server of the tests, .venv-mutation for the tool that breaks the code). A second run installs nothing as long as
@@ -163,11 +164,30 @@ def lock() -> int:
             "test.txt": ["pyproject.toml", "--extra", "test", "--constraint", "requirements/runtime.txt"],
             "fhir-server.txt": ["--group", "fhir-server"],
             "mutation.txt": ["--group", "mutation", "--constraint", "requirements/test.txt"],
+            "supply-chain.txt": ["--group", "supply-chain"],
         }.items():
             target = ["--output-file", f"requirements/{name}"]
             if subprocess.run([*compile_lock, *source, *target], cwd=ROOT, check=False).returncode != 0:
                 raise Stopped(f"uv could not make requirements/{name}: see its message above")
     return 0
+
+
+def sbom() -> int:
+    """What a service is made of, under which licences: read from an environment of the runtime lock alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        service = environment_with(Path(folder) / "service", LOCKS / "runtime.txt")
+        subprocess.run([str(service), "-m", "pip", "uninstall", "--quiet", "--yes", "setuptools", "pip"], check=True)
+        tool = environment_with(Path(folder) / "tool", LOCKS / "supply-chain.txt")
+        found = Path(folder) / "found.json"
+        command = [
+            *[str(tool), "-m", "cyclonedx_py", "environment", "--pyproject", "pyproject.toml", "--spec-version", "1.6"],
+            *["--output-reproducible", "--output-file", str(found), str(service)],
+        ]
+        if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
+            raise Stopped("cyclonedx-py could not read the environment: see its message above")
+        return subprocess.run(
+            [sys.executable, "-m", "tests.supply_chain", str(found)], cwd=ROOT, check=False
+        ).returncode
 
 
 def main(arguments: list[str]) -> int:
@@ -177,7 +197,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="dev.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=["run", "test", "setup", "mutate", "lock"])
+    parser.add_argument("command", choices=["run", "test", "setup", "mutate", "lock", "sbom"])
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="handed on to the service or to pytest")
     given = parser.parse_args(arguments)
     if given.command == "run":
@@ -188,6 +208,8 @@ def main(arguments: list[str]) -> int:
         return mutate(given.rest)
     if given.command == "lock":
         return lock()
+    if given.command == "sbom":
+        return sbom()
     setup()
     return 0
 
