@@ -9,32 +9,42 @@ records that wait in it. Addresses, the number of workers and anything else are 
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
+from gunicorn.glogging import Logger
 from gunicorn.http.errors import ParseException
 from gunicorn.util import write_error
 from gunicorn.workers.gthread import ThreadWorker
 from prometheus_client.multiprocess import mark_process_dead
 
 
-class Worker(ThreadWorker):
-    """Never quotes a request that it cannot read, neither in the log nor in the answer: it may be part of a body."""
+class WordlessWorker(ThreadWorker):
+    """gunicorn repeats what is no HTTP in its log and its answer: a token or a patient may stand there."""
 
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        if not isinstance(exc, ParseException):
-            super().handle_error(req, client, addr, exc)
-            return
-        self.log.warning("Unreadable request: %s", type(exc).__name__)
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ARG002
+        is_theirs = isinstance(exc, ParseException)
+        line = {"event": "no HTTP" if is_theirs else "fault", "error": type(exc).__name__}
+        (self.log.warning if is_theirs else self.log.error)(json.dumps(line))
         try:
-            write_error(client, 400, "Bad Request", "")
+            write_error(client, *((400, "Bad Request", "") if is_theirs else (500, "Internal Server Error", "")))
         except OSError:
-            self.log.debug("The client of the unreadable request is gone.")
+            return
+
+
+class WordlessLog(Logger):
+    """At the level `debug` gunicorn would log each address as it was called."""
+
+    def debug(self, msg: str, *_: Any, **__: Any) -> None:
+        super().debug("%s", msg)
 
 
 preload_app = True
-worker_class = Worker
+logger_class = WordlessLog
+worker_class = WordlessWorker
 threads = 4
 timeout = 60  # a worker whose main loop stands still; a call's own limits are far below
 
