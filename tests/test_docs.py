@@ -93,7 +93,9 @@ def test_the_documents_name_every_metric_and_every_kind_of_mistake() -> None:
 def test_every_path_that_a_document_names_is_there(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     linked = [document.parent / target for target in re.findall(r"\]\(([^)#:]+)\)", text)]
-    named = re.findall(r"`((?:cds_service|fhir_mappings|tests|examples|bench|docs|requirements|\.ci)/[^`\s]*)`", text)
+    named = re.findall(
+        r"`((?:cds_service|fhir_mappings|tests|examples|bench|deploy|docs|requirements|\.ci)/[^`\s]*)`", text
+    )
     for path in [*linked, *(ROOT / name for name in named)]:
         assert path.exists(), path
 
