@@ -37,7 +37,9 @@ class Metrics:
         self._milliseconds = Histogram(
             "cds_call_milliseconds", "Time to answer a call", ("service",), buckets=BUCKETS, registry=registry
         )
-        self._cards = Counter("cds_cards", "Cards sent, by leading row", ("row", "indicator"), registry=registry)
+        self._cards = Counter(
+            "cds_cards", "Cards sent, by topic and leading row", ("topic", "row", "indicator"), registry=registry
+        )
         self._unknowns = Counter(
             "cds_unknowns", "Resources that could not be read, by kind", ("kind",), registry=registry
         )
@@ -99,14 +101,14 @@ class Metrics:
         *,
         status: int,
         milliseconds: float,
-        cards: Iterable[tuple[str, str]],
+        cards: Iterable[tuple[str, str, str]],
         unknowns: Mapping[str, int],
     ) -> None:
-        """A call was answered; `cards` are (row, indicator)."""
+        """A call was answered; `cards` are (topic, row, indicator)."""
         self._calls.labels(service, str(status)).inc()
         self._milliseconds.labels(service).observe(milliseconds)
-        for row, indicator in cards:
-            self._cards.labels(row, indicator).inc()
+        for card in cards:
+            self._cards.labels(*card).inc()
         for kind, number in unknowns.items():
             self._unknowns.labels(kind).inc(number)
 

@@ -387,6 +387,11 @@ def leading_row(card: wire.Card) -> str:
     return card.source.topic.code if card.source.topic else "none"
 
 
+def topic(card: wire.Card) -> str:
+    """What a card is about, as the contract names it."""
+    return card.extension.advice.topic if card.extension else "none"
+
+
 def now() -> datetime:
     """The machine's clock, for records; `CDS_NOW` moves the clinical one only."""
     return datetime.now(UTC)

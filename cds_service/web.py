@@ -195,7 +195,7 @@ def answer_call(service_id: str, door: Access, recorder: Recorder | None, counte
         service_id,
         status=response.status_code,
         milliseconds=milliseconds,
-        cards=[(services.leading_row(card), card.indicator) for card in said.response.cards],
+        cards=[(services.topic(card), services.leading_row(card), card.indicator) for card in said.response.cards],
         unknowns=said.unknowns,
     )
     line = {

@@ -306,3 +306,44 @@ def test_the_description_of_the_service_says_that_a_token_is_needed(tmp_path: Pa
     assert operation["security"] == [{"client": []}]
     assert {"401", "503"} <= operation["responses"].keys()
     assert "security" not in described["paths"]["/cds-services"]["get"]
+
+
+# --- the reference sandbox --------------------------------------------------------------------------------------------
+
+SANDBOX_KEY: Final = {
+    "kty": "EC",
+    "use": "sig",
+    "crv": "P-384",
+    "kid": "44823f3d-0b01-4a6c-a80e-b9d3e8a7226f",
+    "x": "dw_JGR8nB2I6XveNxUOl2qk699ZPLM2nYI5STSdiEl9avAkrm3CkfYMbrrjr8laB",
+    "y": "Sm3mLE-n1zYNla_aiE3cb3nZsL51RbC7ysw3q8aJLxGm-hx79RPMYpITDjp7kgzy",
+    "alg": "ES384",
+}
+"""As https://sandbox.cds-hooks.org publishes it."""
+
+SANDBOX_TOKEN: Final = (
+    "eyJhbGciOiJFUzM4NCIsImprdSI6Imh0dHBzOi8vc2FuZGJveC5jZHMtaG9va3Mub3JnLy53ZWxsLWtub3duL2p3a3MuanNvbiIsImtp"
+    "ZCI6IjQ0ODIzZjNkLTBiMDEtNGE2Yy1hODBlLWI5ZDNlOGE3MjI2ZiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJodHRwczovL3NhbmRib3g"
+    "uY2RzLWhvb2tzLm9yZyIsImF1ZCI6Imh0dHA6Ly9sb2NhbGhvc3Q6ODA4MC9jZHMtc2VydmljZXMvdGFybGF0YW1hYi1vcmRlci1zaWd"
+    "uIiwiZXhwIjoxNzY4ODk5OTAxLCJpYXQiOjE3Njg4OTk2MDEsImp0aSI6IjBkNmNmNGJmLTJiMGEtNGE1Mi05ZDNmLTBmNGQ3ZjZmMmY"
+    "2ZSJ9.RV78xGTGC1KUA7qIXJ9yv8y4LAG3ESapinD3OYG311CRxz1wEjYsw8x09EWb_jtuFtB3vf1ybaDUaeyCiJ3DBzUCkqus_a73qK"
+    "p4kFx6W8KpVEPKgQMXN-63rLbXpAL0"
+)
+"""Signed with its published private key: issued at 2026-01-20T09:00:01Z, for five minutes, for localhost:8080."""
+
+
+@pytest.mark.conforms("C104", "C112")
+@pytest.mark.parametrize(
+    ("called_at", "status"),
+    [
+        ("2026-01-20T09:00:00.600Z", 200),  # it rounds up: its token is issued a moment later than it is sent
+        ("2026-01-20T09:06:00Z", 200),
+        ("2026-01-20T09:06:01Z", 401),
+    ],
+)
+def test_the_sandbox_gets_in_where_a_demonstration_lists_it(tmp_path: Path, called_at: str, status: int) -> None:
+    sandbox = profile(name="Sandbox", iss="https://sandbox.cds-hooks.org", jwks={"keys": [SANDBOX_KEY]})
+    client = hospital(tmp_path, sandbox, CDS_MODE="demo", CDS_PUBLIC_URL="http://localhost:8080")
+    with time_machine.travel(called_at, tick=False):
+        assert call(client, SANDBOX_TOKEN).status_code == status
+        assert call(client, SANDBOX_TOKEN).status_code == 401

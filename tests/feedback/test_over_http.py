@@ -272,7 +272,7 @@ def test_metrics_count_calls_cards_and_feedback_by_row(server: Server) -> None:
         'cds_calls_total{service="tarlatamab-order-sign",status="200"}',
         'cds_calls_total{service="tarlatamab-order-sign",status="400"}',
         'cds_call_milliseconds_count{service="tarlatamab-order-sign"}',
-        'cds_cards_total{indicator="critical",row="R2"}',
+        'cds_cards_total{indicator="critical",row="R2",topic="dose"}',
         'cds_feedback_total{outcome="accepted",row="R2"}',
         'cds_feedback_calls_total{service="tarlatamab-order-sign",status="200"}',
         'cds_feedback_rejected_total{mistake="entry"}',
