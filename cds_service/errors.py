@@ -5,6 +5,8 @@ ServiceError
 ├── KnowledgeError    the knowledge file is wrong: the start ends with file and line
 ├── NotAuthenticated  nobody known calls: 401, the same for every reason
 ├── RequestError      the call cannot be read: 400, with the JSON path of each mistake
+│   └── TooMuch       it holds more than is assessed: 413, with what there is too much of
+├── TooManyCalls      the client has too many calls open: 429
 ├── NothingReadable   none of the needed data could be had: 412, with the keys and reasons
 └── StoreUnavailable  the database cannot be read or written: feedback gets 503, advice goes on without it
 """
@@ -56,10 +58,14 @@ class NotAuthenticated(ServiceError):
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """One thing wrong in a call: where (`context.draftOrders`; "" for the whole body) and what, without the value."""
+    """One thing wrong in a call: where (`context.draftOrders`; "" for the whole body) and what, without the value.
+
+    `code` is one of FHIR's issue types.
+    """
 
     path: str
     what: str
+    code: str = "invalid"
 
     def __str__(self) -> str:
         return f"{self.path}: {self.what}" if self.path else self.what
@@ -71,6 +77,18 @@ class RequestError(ServiceError):
     def __init__(self, *mistakes: Mistake) -> None:
         super().__init__("; ".join(str(mistake) for mistake in mistakes))
         self.mistakes = mistakes
+
+
+class TooMuch(RequestError):
+    """The call holds more than is assessed: nothing of it was."""
+
+
+class TooManyCalls(ServiceError):
+    """The client has as many calls open as it may. `most` says how many these are."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"a client may have {most} calls open at once")
+        self.most = most
 
 
 class NothingReadable(ServiceError):

@@ -8,12 +8,13 @@ from typing import Final
 import msgspec
 import requests
 
+from cds_service.errors import RequestError
 from cds_service.fhir_failure import Failure, FhirFailed
 from cds_service.json_numbers import number_or_text
+from cds_service.limits import values_in
 from fhir_mappings.chart import Resource
 
 UNREADABLE_LINK: Final = "a next link that is no URL"
-MOST_NESTED: Final = 100
 
 _STATUSES: Final[Mapping[int, Failure]] = {
     401: Failure.NOT_AUTHORISED,
@@ -61,20 +62,11 @@ def resource_in(body: bytes, resource_type: str) -> Resource:
         raise FhirFailed(Failure.MALFORMED) from None
     if not isinstance(found, dict) or found.get("resourceType") not in (resource_type, "OperationOutcome"):
         raise FhirFailed(Failure.MALFORMED)
-    if _nests_deeper_than(found, MOST_NESTED):
-        raise FhirFailed(Failure.MALFORMED)
+    try:
+        values_in(found)  # readers of it may recurse
+    except RequestError:
+        raise FhirFailed(Failure.MALFORMED) from None
     return found
-
-
-def _nests_deeper_than(root: object, most: int) -> bool:
-    """Whether the JSON nests deeper than any chart does: readers of it may recurse."""
-    level = [root]
-    for _ in range(most):
-        if not level:
-            return False
-        inner = [node.values() if isinstance(node, dict) else node for node in level if isinstance(node, dict | list)]
-        level = [child for children in inner for child in children if isinstance(child, dict | list)]
-    return bool(level)
 
 
 def next_link(bundle: Resource) -> str:

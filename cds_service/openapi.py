@@ -58,8 +58,9 @@ REFUSALS: Final[Mapping[int, str]] = {
     404: "There is nothing at this address: this deployment does not offer the service.",
     405: "This address does not take this method; `Allow` names those that it takes.",
     412: "None of the needed data could be had; each issue names a prefetch key and the reason.",
-    413: "The body is larger than this service takes.",
+    413: "The body is larger than this service takes, or holds more resources, drafts or doses than are assessed.",
     415: "The body is not sent as application/json, or with a content encoding.",
+    429: "The client has too many calls open; the call was not assessed. Send it again.",
     500: "The service failed; the call was not assessed.",
     503: "The store is not available; nothing was stored. Send it again.",
 }
@@ -79,6 +80,7 @@ ALWAYS: Final[Mapping[str, Any]] = {
 REFUSING: Final[Mapping[int, Mapping[str, Any]]] = {
     401: {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}}},
     405: {"Allow": {"required": True, "schema": TEXT}},
+    429: {"Retry-After": {"required": True, "schema": TEXT}},
     503: {"Retry-After": {"required": True, "schema": TEXT}},
 }
 
@@ -103,10 +105,10 @@ class Endpoint:
     fails: Mapping[int, Body] = field(default_factory=dict)
 
 
-CALL_REFUSALS: Final = (400, 404, 405, 412, 413, 415, 500)
-FEEDBACK_REFUSALS: Final = (400, 404, 405, 413, 415, 500, 503)
-SIGNED_CALL_REFUSALS: Final = (400, 401, 404, 405, 412, 413, 415, 500, 503)
-SIGNED_FEEDBACK_REFUSALS: Final = (400, 401, 404, 405, 413, 415, 500, 503)
+CALL_REFUSALS: Final = (400, 404, 405, 412, 413, 415, 429, 500)
+FEEDBACK_REFUSALS: Final = (400, 404, 405, 413, 415, 429, 500, 503)
+SIGNED_CALL_REFUSALS: Final = (400, 401, 404, 405, 412, 413, 415, 429, 500, 503)
+SIGNED_FEEDBACK_REFUSALS: Final = (400, 401, 404, 405, 413, 415, 429, 500, 503)
 
 
 def endpoints(services: Sequence[wire.Service], *, needs_token: bool = False) -> tuple[Endpoint, ...]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from cds_service import cards, dialects, fhir_knowledge, wire
+from cds_service import cards, dialects, fhir_knowledge, limits, wire
 from cds_service.bundles import proposed, resource_of
 from cds_service.clients import ANYBODY, Caller
 from cds_service.engine.case import Occasion
@@ -154,6 +154,7 @@ class DrugReview:
         zone = self.caller.zone or self.zone
         at = self.clock().astimezone(zone)
         state = treatment_state.read(chart, zone=zone, at=at)
+        limits.check_doses(sum(dose.in_draft_orders for dose in state.orders))
         assessment = self.rulebook.assess(
             state,
             at=at,

@@ -17,8 +17,15 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
-from cds_service import feedback, metrics, openapi, services, wire
-from cds_service.errors import NotAuthenticated, NothingReadable, RequestError, StoreUnavailable
+from cds_service import feedback, limits, metrics, openapi, services, wire
+from cds_service.errors import (
+    NotAuthenticated,
+    NothingReadable,
+    RequestError,
+    StoreUnavailable,
+    TooManyCalls,
+    TooMuch,
+)
 from cds_service.openapi import FHIR_JSON, JSON, MARKDOWN
 from cds_service.recorder import Recorder
 
@@ -36,6 +43,8 @@ PLAIN_WORDS: Final[Mapping[int, str]] = {
 }
 
 SECONDS_TO_RETRY: Final = "30"
+SECONDS_TO_RETRY_A_CALL: Final = "1"
+TOO_MANY_CALLS: Final = "{most} calls of this client are being answered: the call was not assessed. Send it again."
 MISTAKES_NAMED: Final = 20
 """Of a feedback call's rejected entries; the rest is counted."""
 
@@ -88,6 +97,7 @@ def create_web(
     counters: metrics.Metrics | None = None,
     access: Access | None = None,
     is_ready: Callable[[], bool] = lambda: True,
+    calls_at_once: int = limits.CALLS_AT_ONCE,
 ) -> Flask:
     """The WSGI application that answers for `offers`; without `access` for everybody.
 
@@ -96,6 +106,8 @@ def create_web(
     """
     door = access or open_to_everybody(offers)
     counters = counters or metrics.Metrics()
+    # apart, so that feedback that waits for the store keeps no order waiting
+    open_calls, open_feedback = limits.CallsAtOnce(calls_at_once), limits.CallsAtOnce(calls_at_once)
     web = _Web("cds_service", static_folder=None)
     web.config["MAX_CONTENT_LENGTH"] = max_body_bytes
     web.url_map.strict_slashes = False
@@ -115,14 +127,14 @@ def create_web(
     def call(service_id: str) -> Response:
         if service_id not in ids:
             raise NotFound
-        return answer_call(service_id, door, recorder, counters)
+        return answer_call(service_id, door, recorder, counters, open_calls)
 
     @web.post("/cds-services/<service_id>/feedback")
     @web.post("/cds-services//<service_id>/feedback")
     def tell(service_id: str) -> Response:
         if service_id not in ids:
             raise NotFound
-        return answer_feedback(service_id, door, recorder, counters)
+        return answer_feedback(service_id, door, recorder, counters, open_feedback)
 
     @web.get("/metrics")
     def numbers() -> Response:
@@ -161,7 +173,13 @@ def knowledge_forms(knowledge: services.Knowledge) -> Mapping[str, bytes]:
     return {MARKDOWN: knowledge.markdown.encode(), JSON: json(knowledge.data), FHIR_JSON: json(knowledge.fhir)}
 
 
-def answer_call(service_id: str, door: Access, recorder: Recorder | None, counters: metrics.Metrics) -> Response:
+def answer_call(
+    service_id: str,
+    door: Access,
+    recorder: Recorder | None,
+    counters: metrics.Metrics,
+    open_calls: limits.CallsAtOnce,
+) -> Response:
     """Read the call, let the service answer it, and say what happened in one log line, the counters and the store."""
     started, hook_instance, caller = services.milliseconds(), "", ""
     answer: services.Answer | None = None
@@ -171,10 +189,12 @@ def answer_call(service_id: str, door: Access, recorder: Recorder | None, counte
         nonlocal answer, caller, hook_instance, offer
         caller = door.name_of(request.headers.get("Authorization"), service_id)
         offer = door.offers[caller][service_id]
-        called = wire.read_request(json_body(), offer.entry.hook)
-        hook_instance = called.trace
-        answer = offer.answer(called)
-        return Response(wire.encode(answer.response), mimetype=JSON)
+        body = json_body()  # a client that sends it slowly has no call open yet
+        with open_calls.one_of(caller):
+            called = wire.read_request(body, offer.entry.hook)
+            hook_instance = called.trace
+            answer = offer.answer(called)
+            return Response(wire.encode(answer.response), mimetype=JSON)
 
     response, failure = answered(assess, "The service failed; the call was not assessed.", NOT_REMEMBERED)
     said = answer if answer and response.status_code == 200 else services.NOTHING_TO_SAY
@@ -213,7 +233,13 @@ def answer_call(service_id: str, door: Access, recorder: Recorder | None, counte
     return response
 
 
-def answer_feedback(service_id: str, door: Access, recorder: Recorder | None, counters: metrics.Metrics) -> Response:
+def answer_feedback(
+    service_id: str,
+    door: Access,
+    recorder: Recorder | None,
+    counters: metrics.Metrics,
+    open_feedback: limits.CallsAtOnce,
+) -> Response:
     """Store what clinicians did with cards, then say so; the log has numbers only, never a word of the client's."""
     started, caller = services.milliseconds(), ""
     receipt = wire.FeedbackReceipt(received=0, recorded=0, repeated=0, rejected=0)
@@ -223,10 +249,12 @@ def answer_feedback(service_id: str, door: Access, recorder: Recorder | None, co
     def keep() -> Response:
         nonlocal caller, receipt, recorded, rejected
         caller = door.name_of(request.headers.get("Authorization"), service_id)
-        entries = feedback.read(json_body())
-        if recorder is None:
-            raise StoreUnavailable("NoStore")
-        kept = recorder.feedback(entries, service=service_id, at=services.now(), client=caller)
+        sent = json_body()
+        with open_feedback.one_of(caller):
+            entries = feedback.read(sent)
+            if recorder is None:
+                raise StoreUnavailable("NoStore")
+            kept = recorder.feedback(entries, service=service_id, at=services.now(), client=caller)
         recorded, rejected = kept.recorded, kept.rejected
         mistakes = [str(entry) for entry in entries if isinstance(entry, feedback.Rejected)]
         receipt = wire.FeedbackReceipt(
@@ -277,7 +305,12 @@ def answered(produce: Callable[[], Response], failed: str, down: str) -> tuple[R
         response.headers["WWW-Authenticate"] = "Bearer"
         return response, {"refused": error.refusal}
     except RequestError as error:
-        return outcome(400, *(issue("invalid", mistake.what, mistake.path) for mistake in error.mistakes)), {}
+        status = 413 if isinstance(error, TooMuch) else 400
+        return outcome(status, *(issue(mistake.code, mistake.what, mistake.path) for mistake in error.mistakes)), {}
+    except TooManyCalls as error:
+        response = outcome(429, issue("throttled", TOO_MANY_CALLS.format(most=error.most)))
+        response.headers["Retry-After"] = SECONDS_TO_RETRY_A_CALL
+        return response, {}
     except NothingReadable as error:
         return outcome(412, *(issue("incomplete", why, f"prefetch.{key}") for key, why in error.reasons.items())), {}
     except StoreUnavailable as error:
@@ -287,7 +320,7 @@ def answered(produce: Callable[[], Response], failed: str, down: str) -> tuple[R
     except HTTPException as error:
         return refuse(error), {}
     except RecursionError:
-        return outcome(400, issue("invalid", wire.TOO_DEEP)), {}
+        return outcome(400, issue(limits.TOO_DEEP.code, limits.TOO_DEEP.what)), {}
     except Exception as error:  # never the text: it may quote the patient
         return outcome(500, issue("exception", failed)), {"error": type(error).__name__, "at": places(error)}
 

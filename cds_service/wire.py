@@ -26,14 +26,12 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from cds_service import limits
 from cds_service.errors import Mistake, RequestError
 from cds_service.json_numbers import number_or_text
 
 SUMMARY_LENGTH: Final = 139
 """C61: fewer than 140 characters."""
-
-TOO_DEEP: Final = "the JSON is nested too deeply"
-
 
 # --- bytes to JSON ------------------------------------------------------------------------------------------
 
@@ -46,18 +44,19 @@ def decode(body: bytes) -> dict[str, Any]:
     """The JSON object in `body`, each decimal number with the digits it was sent with.
 
     Raises: RequestError for anything that is not one strict JSON object: comments, NaN, invalid UTF-8, a key that
-    stands twice in one object (which of the two doses would count?), nesting beyond reason.
+    stands twice in one object (which of the two doses would count?). TooMuch where it is more than is assessed.
     """
     body = body.removeprefix(b"\xef\xbb\xbf")
     try:
         decoded = _DECODER.decode(body)
         kept = _ENCODER.encode(decoded)
     except RecursionError:
-        raise RequestError(Mistake(path="", what=TOO_DEEP)) from None
+        raise RequestError(limits.TOO_DEEP) from None
     except (msgspec.MsgspecError, ValueError, ArithmeticError):
         raise RequestError(Mistake(path="", what="the body is not valid JSON")) from None
     if not isinstance(decoded, dict):
         raise RequestError(Mistake(path="", what="the body must be a JSON object"))
+    limits.check_size(decoded)
     if _lost_a_key(body, kept):
         raise RequestError(Mistake(path="", what="a key stands twice in one JSON object"))
     return decoded
@@ -283,7 +282,7 @@ def request_model(hook: str) -> type[HookRequest]:
 def read_request(body: bytes, hook: str) -> HookRequest:
     """The call in `body` of a service that answers `hook`.
 
-    Raises: RequestError naming the JSON path of each mistake, never the value.
+    Raises: RequestError naming the JSON path of each mistake, never the value; TooMuch.
     """
     decoded = decode(body)
     if isinstance(decoded.get("hook"), str) and decoded["hook"] != hook:

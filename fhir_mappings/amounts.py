@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
+from itertools import groupby, pairwise
 from typing import Any, Final
 
 from fhir_mappings.elements import all_texts, number, objects, part, words
 from fhir_mappings.facts import Amount
 from fhir_mappings.quantities import measured, quantity_text, unit_in
-from fhir_mappings.terminology import normalised, units, value_set
+from fhir_mappings.terminology import Mention, normalised, units, value_set
 
 MG: Final = "mass"
 NO_AMOUNT: Final = Amount(mg=None, doubt="no amount is stated", absent=True)
@@ -74,9 +76,8 @@ def said_amounts(texts: Iterable[str]) -> tuple[Said, ...]:
             taken.append(match.span())
             said = _said(match, Decimal(match["count"]), "it is counted in vials")
             found.setdefault((said.mg, said.why), said)
-        for match in plain.finditer(text):
-            inside = any(start <= match.start() < end for start, end in taken)
-            if inside or _belongs_to_another(text[: match.start()]):
+        for match in _not_of_another(text, plain.finditer(text)):
+            if any(start <= match.start() < end for start, end in taken):
                 continue
             said = _said(match, Decimal(1), "it is a range" if match["high"] else "")
             found.setdefault((said.mg, said.why), said)
@@ -109,7 +110,7 @@ def restated(text: str, old: Decimal, new: Decimal) -> str | None:
     if masses > _MOST_RESTATED or len(text) > _LONGEST_RESTATED:
         return None
     found = list(plain.finditer(read))
-    own = [match for match in found if not _belongs_to_another(read[: match.start()])]
+    own = list(_not_of_another(read, found))
     counted = of_vials.search(read) or re.search(rf"(?<![a-z])(?:{_vial_words()})(?![a-z])", read)
     if len(read) != len(text) or counted or len(found) != masses:
         return None
@@ -132,13 +133,39 @@ def _mass_unit() -> re.Pattern[str]:
     return re.compile(rf"(?<![a-z])(?:{spelled})(?![a-z])")
 
 
-def _belongs_to_another(before: str) -> bool:
-    clause = normalised(re.split(r"[;,\n]|\.\s", before)[-1])
-    own = [m.end for m in value_set("drug", "drug").mentions(clause)]
-    others = [
-        m.end for name in ("premedication", "other-drugs") for m in value_set(name, *_NAMED[name]).mentions(clause)
-    ]
-    return bool(others) and max(others) > max(own, default=-1)
+_CLAUSE_END: Final = re.compile(r"[;,\n]|\.\s")
+
+
+def _not_of_another(text: str, amounts: Iterable[re.Match[str]]) -> Iterator[re.Match[str]]:
+    """The amounts that follow no other drug's name in their clause, or the drug's own name after it.
+
+    Each clause is looked at once, however many amounts it has.
+    """
+    begins = [0, *(end.end() for end in _CLAUSE_END.finditer(text))]
+    for begin, found in groupby(amounts, key=lambda match: begins[bisect_right(begins, match.start()) - 1]):
+        in_clause = list(found)
+        for match, of_another in zip(in_clause, _of_another(text, begin, in_clause), strict=True):
+            if not of_another:
+                yield match
+
+
+def _of_another(text: str, begin: int, amounts: list[re.Match[str]]) -> Iterator[bool]:
+    """Whether each of these amounts of one clause is another drug's."""
+    pieces = [normalised(text[start:stop]) for start, stop in pairwise((begin, *(m.start() for m in amounts)))]
+    clause, places = "", []
+    for piece in pieces:
+        clause = f"{clause} {piece}".strip()
+        places.append(len(clause))
+    own = value_set("drug", "drug").mentions(clause)
+    others = [value_set(name, *kinds).mentions(clause) for name, kinds in _NAMED.items()]
+    for place in places:
+        yield max(_last_end(mentions, place) for mentions in others) > _last_end(own, place)
+
+
+def _last_end(mentions: tuple[Mention, ...], place: int) -> int:
+    """Where the last of these mentions ends that does not reach beyond this place; 0 without one."""
+    found = bisect_right(mentions, place, key=lambda mention: mention.end)
+    return mentions[found - 1].end if found else 0
 
 
 _NAMED: Final[Mapping[str, tuple[str, ...]]] = {"premedication": ("steroid",), "other-drugs": ()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -106,6 +107,14 @@ class _Findings:
     visits: list[ProposedVisit] = field(default_factory=list)
     unknowns: list[Unknown] = field(default_factory=list)
     nameless: list[str] = field(default_factory=list)
+
+    @cached_property
+    def doses_of_orders(self) -> Mapping[str, tuple[OrderedDose, ...]]:
+        """The doses of each order by its reference. Asked for once all orders are read."""
+        by_order: dict[str, list[OrderedDose]] = {}
+        for dose in self.orders:
+            by_order.setdefault(dose.order, []).append(dose)
+        return {order: tuple(doses) for order, doses in by_order.items()}
 
     def keep(self, place: list[_Fact], found: Iterable[_Fact | Unknown] | _Fact | Unknown | None) -> None:
         """Put facts into their place and Unknowns into theirs; nothing found is nothing kept."""
@@ -289,10 +298,7 @@ def _read_administration(resource: Resource, reading: _Reading) -> None:
     medication, clinic, found = reading.medications[id(resource)], reading.clinic, reading.found
     match reading.kinds[id(resource)]:
         case Recognition.DRUG:
-            orders: dict[str, tuple[OrderedDose, ...]] = {}
-            for dose in found.orders:
-                orders[dose.order] = (*orders.get(dose.order, ()), dose)
-            found.administrations.append(administration(resource, medication, orders, clinic))
+            found.administrations.append(administration(resource, medication, found.doses_of_orders, clinic))
         case Recognition.OTHER if _is_of_interest(resource, reading):
             found.keep(found.supports, pressor_given(resource, medication, clinic))
             found.keep(found.engagers, engager_medication(resource, medication, clinic))

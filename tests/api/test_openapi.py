@@ -94,10 +94,10 @@ def test_every_address_of_the_service_is_described_and_answers(client: FlaskClie
 def test_a_call_says_all_its_statuses(document: dict[str, Any]) -> None:
     for path in (SIGN, SELECT):
         assert set(document["paths"][path]["post"]["responses"]) == {
-            "200", "400", "404", "405", "412", "413", "415", "500",
+            "200", "400", "404", "405", "412", "413", "415", "429", "500",
         }  # fmt: skip
         assert set(document["paths"][f"{path}/feedback"]["post"]["responses"]) == {
-            "200", "400", "404", "405", "413", "415", "500", "503",
+            "200", "400", "404", "405", "413", "415", "429", "500", "503",
         }  # fmt: skip
 
 
