@@ -114,7 +114,7 @@ def _at_most(most: int, number: int, of_what: str, path: str) -> None:
 class CallsAtOnce:
     """How many calls each client has open in this process."""
 
-    def __init__(self, most: int = CALLS_AT_ONCE) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
         self._open: Counter[str] = Counter()
         self._lock = threading.Lock()

@@ -97,7 +97,6 @@ def create_web(
     counters: metrics.Metrics | None = None,
     access: Access | None = None,
     is_ready: Callable[[], bool] = lambda: True,
-    calls_at_once: int = limits.CALLS_AT_ONCE,
 ) -> Flask:
     """The WSGI application that answers for `offers`; without `access` for everybody.
 
@@ -107,7 +106,7 @@ def create_web(
     door = access or open_to_everybody(offers)
     counters = counters or metrics.Metrics()
     # apart, so that feedback that waits for the store keeps no order waiting
-    open_calls, open_feedback = limits.CallsAtOnce(calls_at_once), limits.CallsAtOnce(calls_at_once)
+    open_calls, open_feedback = (limits.CallsAtOnce(limits.CALLS_AT_ONCE) for _ in range(2))
     web = _Web("cds_service", static_folder=None)
     web.config["MAX_CONTENT_LENGTH"] = max_body_bytes
     web.url_map.strict_slashes = False
