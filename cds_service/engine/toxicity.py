@@ -565,8 +565,7 @@ def vital_signs_suggest(case: Case, row: Row) -> Finding | None:
     if hint is None:
         return None
     because = tuple(Because(reference=reference, shows=shown) for reference, shown in hint.findings)
-    found = f"Since {day_text(since)}: {listed(shown for _, shown in hint.findings)}."
-    return case.found(row, because=because, rows=hint.rows, grade=str(hint.grade), found=found)
+    return case.found(row, because=because, rows=hint.rows, grade=str(hint.grade))
 
 
 def _after(end: When) -> When:

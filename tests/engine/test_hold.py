@@ -321,6 +321,11 @@ def test_another_grade_3_reaction_holds_only_if_the_record_names_the_drug(
     assert ("other-toxicity/withhold critical" in ask(order("10"), *IN_TREATMENT, record).kinds) is holds
 
 
+def test_another_grade_3_reaction_that_is_over_does_not_hold() -> None:
+    over = toxicity(Syndrome.OTHER, 3, -5, -2, attributed=True)
+    assert not any(kind.startswith("other-toxicity") for kind in ask(order("10"), *IN_TREATMENT, over).kinds)
+
+
 def test_another_grade_4_reaction_says_to_consider_stopping() -> None:
     record = toxicity(Syndrome.OTHER, 4, -5, attributed=True)
     assert "consider stopping" in ask(order("10"), *IN_TREATMENT, record).text("other-toxicity")

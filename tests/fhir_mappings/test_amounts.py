@@ -174,6 +174,7 @@ def test_a_readable_quantity_beside_an_unreadable_one_counts() -> None:
         ({"high": mg(10)}, 10, "it is a range"),
         ({"low": mg(1)}, 1, "it is a range"),
         ({}, None, "it is a range that could not be read"),
+        ({"low": mg(0), "high": mg(0)}, None, "it is a range that could not be read"),
         ({"low": {"value": 1}, "high": {"value": 10}}, None, "it is a range that could not be read"),
         ("1-10 mg", None, "it is a range that could not be read"),
     ],

@@ -138,6 +138,7 @@ def test_the_position_that_is_due_may_be_named() -> None:
         with_dose(doseQuantity=mg(10) | {"comparator": "<"}),
         with_dose(doseRange={"low": mg(1)}),
         with_dose(doseQuantity=mg(10), rateQuantity={"value": 10, "unit": "mg/h", "system": "http://unitsofmeasure.org", "code": "mg/h"}),
+        with_dose(doseQuantity=mg(10), rateRange={"high": {"value": 10, "unit": "mg/h", "system": "http://unitsofmeasure.org", "code": "mg/h"}}),
         with_dose(doseQuantity=mg(10), rateRatio={"numerator": mg(10), "denominator": {"value": 1, "code": "h", "system": "http://unitsofmeasure.org"}}),
         order({"text": "10 mg"}),
         order({"text": "as told"}),
@@ -153,7 +154,7 @@ def test_the_position_that_is_due_may_be_named() -> None:
         order(dosage(), dosage(), note=[{"text": "C1D1 and on"}]),
     ],
     ids=[
-        "vials", "no unit", "a bound", "half a range", "a rate of the drug", "a ratio of the drug", "text alone", "no amount", "a limit",
+        "vials", "no unit", "a bound", "half a range", "a rate of the drug", "a rate up to that", "a ratio of the drug", "text alone", "no amount", "a limit",
         "two days", "a kit", "a first kit", "a bare text", "two amounts", "another position", "another position in the name",
         "an amount beside several doses", "a position beside several doses",
     ],
