@@ -24,10 +24,10 @@ from cds_service.prefetch import PREFETCH, templates_by_key
 from cds_service.store import Decision, Shown
 from cds_service.suggestions import Orders, marks
 from fhir_mappings import treatment_state
-from fhir_mappings.administrations import is_claimed, names_the_drug_beside
+from fhir_mappings.administrations import is_claimed
 from fhir_mappings.appointments import may_be_an_infusion
 from fhir_mappings.chart import Chart, Resource
-from fhir_mappings.elements import reference_of, words
+from fhir_mappings.elements import all_texts, code_of, reference_of, words
 from fhir_mappings.facts import DRAFT, VISIT, Reading, Unknown
 from fhir_mappings.medications import Recognition, recognise
 
@@ -238,8 +238,9 @@ def may_have_had_the_drug(showing: Chart) -> bool:
 
 def _shows_the_drug(resource: Resource, showing: Chart) -> bool:
     kind = words(resource["resourceType"])
-    if kind == "Procedure":  # one without code and text says no more of the drug than a nameless Condition does
-        return is_claimed(resource) or names_the_drug_beside(resource)
+    if kind == "Procedure":
+        code = resource.get("code")
+        return is_claimed(resource) or not (all_texts(code) or code_of(code))
     return kind in CAN_BE_THE_DRUG and recognise(resource, showing.medications) is not Recognition.OTHER
 
 

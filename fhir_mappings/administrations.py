@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from fhir_mappings.amounts import NO_AMOUNT, amount_of, quantity_amount, said_amounts
 from fhir_mappings.chart import Resource
 from fhir_mappings.dates import end_of, first_when
-from fhir_mappings.drugs import Medication, is_the_drug, mentions_the_drug
+from fhir_mappings.drugs import Medication
 from fhir_mappings.elements import (
     Clinic,
-    all_texts,
-    code_of,
     coded,
-    codings,
-    concepts,
     identifiers,
     part,
     reference,
@@ -25,9 +21,7 @@ from fhir_mappings.elements import (
 )
 from fhir_mappings.facts import Administration, Amount, Claim, MaybeWhen, OrderedDose, When
 from fhir_mappings.terminology import value_set
-from fhir_mappings.versions import DOSE_GIVEN, GIVEN, PERFORMED, REASONS
-
-_NOT_DONE: Final = ("entered-in-error", "not-done")
+from fhir_mappings.versions import DOSE_GIVEN, GIVEN, PERFORMED
 
 
 def administration(
@@ -95,22 +89,9 @@ def _same_day(day: MaybeWhen, other: MaybeWhen) -> bool:
 
 def is_claimed(procedure: Resource) -> bool:
     """Whether a Procedure is coded as a billing claim of the drug, and was done."""
-    if status_of(procedure) in _NOT_DONE:
+    if status_of(procedure) in ("entered-in-error", "not-done"):
         return False
     return coded(procedure.get("code"), value_set("drug", "claim")) is not None
-
-
-def names_the_drug_beside(procedure: Resource) -> bool:
-    """Whether a Procedure that has neither code nor text names the drug all the same: in what it used, why, or a note.
-
-    Nobody can tell then what was done with the drug: to be said, and no dose.
-    """
-    if all_texts(procedure.get("code")) or code_of(procedure.get("code")) or status_of(procedure) in _NOT_DONE:
-        return False
-    beside = concepts(procedure, "usedCode", "used", *REASONS)
-    texts = (*texts_of_notes(procedure), *(text for value in beside for text in all_texts(value)))
-    found = Medication(codings=tuple(coding for value in beside for coding in codings(value)))
-    return is_the_drug(found) or any(mentions_the_drug(text) for text in texts)
 
 
 def claim(procedure: Resource, clinic: Clinic) -> Claim | None:
