@@ -456,7 +456,7 @@ class _Record:
                 found.lacks(Reading.UNAVAILABLE, "the patient received is another one than the call is about")
             else:
                 found.lacks(Reading.UNAVAILABLE, "the patient received has no id")
-        elif Owner.ANOTHER_PATIENT in asked:
+        elif set(asked) == {Owner.ANOTHER_PATIENT}:
             found.lacks(Reading.PARTIAL, "the answer holds only resources of another patient")
 
 

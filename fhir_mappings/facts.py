@@ -105,8 +105,8 @@ class OrderedDose:
     `position_named` is a position found in text ("C4D1"), "" if none.
     `minutes` is the infusion duration. `route_recorded` is the route as received.
     `status_reason` is the text of statusReason; `stopped_for_toxicity` is True when an order that ended (stopped,
-    cancelled, ended, on-hold), or whose status does not say that it goes on, gives a toxicity, an adverse reaction, CRS,
-    ICANS and the like as its reason.
+    cancelled, ended, on-hold), or whose status does not say that it goes on, gives a toxicity, an adverse reaction,
+    CRS, ICANS and the like as its reason.
     `is_claim` is True when the order is coded as a billing claim of the drug.
     """
 

@@ -29,6 +29,9 @@ THE_FIRST_DECIDES: Final = {
     "V48a": "open: of copies of one dose at two times, the first received gives the time that is said",
     "V48e": "open: of two doses of one day, the first received gives the time that is said",
     "V48f": "open: of two parts of one dose, the first received gives the time that is said",
+    "V86h": "open: of several doses of one day, the first received gives the time that is said",
+    "V86r": "open: of several doses of one day, the first received gives the time that is said",
+    "V103y": "open: of two infusions of one day, the first received gives the time that is named; the later one counts",
 }
 """Which entry comes first decides what is said."""
 RANDOM: Final = st.randoms(use_true_random=False)
