@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -105,7 +106,8 @@ class Cluster:
         assert self._process is not None
         if sent in {signal.SIGSTOP, signal.SIGCONT}:
             for child in children_of(self._process.pid):
-                os.kill(child, sent)
+                with suppress(ProcessLookupError):  # it served a connection that was closed this moment
+                    os.kill(child, sent)
         self._process.send_signal(sent)
 
     def kill(self) -> None:
