@@ -101,6 +101,11 @@ def _received(call: Mapping[str, Any]) -> int:
     return max(resources_in(call), sum(map(len, lists)))
 
 
+def check_record(number: int) -> None:
+    """Can so many resources, sent and read, be assessed in good time? Raises: TooMuch."""
+    _at_most(MOST_RESOURCES, number, "resources", "")
+
+
 def check_doses(number: int) -> None:
     """Can so many doses of the drug in draft orders be assessed in good time? Raises: TooMuch."""
     _at_most(MOST_PROPOSED_DOSES, number, "doses of the drug", "context.draftOrders")

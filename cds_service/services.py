@@ -153,6 +153,7 @@ class DrugReview:
     def _assessed(self, call: wire.HookRequest, chart: Chart, *, details_may_be_missing: bool = False) -> Answer:
         zone = self.caller.zone or self.zone
         at = self.clock().astimezone(zone)
+        limits.check_record(len(chart.resources))
         state = treatment_state.read(chart, zone=zone, at=at)
         limits.check_doses(sum(dose.in_draft_orders for dose in state.orders))
         assessment = self.rulebook.assess(

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
+from decimal import Decimal
 from hashlib import sha256
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -36,19 +37,26 @@ SUMMARY_LENGTH: Final = 139
 # --- bytes to JSON ------------------------------------------------------------------------------------------
 
 
-_DECODER: Final = msgspec.json.Decoder(float_hook=number_or_text)
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
-def decode(body: bytes) -> dict[str, Any]:
+def decode(body: bytes, beyond: list[str] | None = None) -> dict[str, Any]:
     """The JSON object in `body`, each decimal number with the digits it was sent with.
 
+    Numbers beyond reason are texts; they are added to `beyond`, for whoever has to tell them from texts.
     Raises: RequestError for anything that is not one strict JSON object: comments, NaN, invalid UTF-8, a key that
     stands twice in one object (which of the two doses would count?). TooMuch where it is more than is assessed.
     """
     body = body.removeprefix(b"\xef\xbb\xbf")
+
+    def number(text: str) -> Decimal | str:
+        found = number_or_text(text)
+        if beyond is not None and isinstance(found, str):
+            beyond.append(found)
+        return found
+
     try:
-        decoded = _DECODER.decode(body)
+        decoded = msgspec.json.Decoder(float_hook=number).decode(body)
         kept = _ENCODER.encode(decoded)
     except RecursionError:
         raise RequestError(limits.TOO_DEEP) from None
@@ -284,13 +292,25 @@ def read_request(body: bytes, hook: str) -> HookRequest:
 
     Raises: RequestError naming the JSON path of each mistake, never the value; TooMuch.
     """
-    decoded = decode(body)
+    beyond: list[str] = []
+    decoded = decode(body, beyond)
     if isinstance(decoded.get("hook"), str) and decoded["hook"] != hook:
         raise RequestError(Mistake(path="hook", what=f"this service answers {hook}"))
     try:
-        return request_model(hook).model_validate(decoded, by_alias=True, by_name=False)
+        call = request_model(hook).model_validate(decoded, by_alias=True, by_name=False)
     except ValidationError as error:
         raise RequestError(*_mistakes(error)) from None
+    if wrong := [Mistake(path=path, what=_PLAIN["string_type"]) for path, text in _named(call) if text in beyond]:
+        raise RequestError(*wrong)
+    return call
+
+
+def _named(call: HookRequest) -> Iterator[tuple[str, str | None]]:
+    """The texts that say which call this is."""
+    yield "hookInstance", call.hook_instance
+    yield "context.userId", call.context.user_id
+    yield "context.patientId", call.context.patient_id
+    yield "context.encounterId", call.context.encounter_id
 
 
 _PLAIN: Final[Mapping[str, str]] = {

@@ -57,15 +57,22 @@ def _unit(dimension: str, system: str, code: str, spelled: str) -> UnitOfMeasure
     return found[0]
 
 
+_LONGEST_KEPT: Final = 200
+"""Characters of a part of a quantity; real ones have some twenty."""
+
+
 def measured(quantity: Any, dimension: str) -> Measured:
     """A Quantity in the dimension's unit; refused without a number or a unit of that dimension."""
     said = quantity if isinstance(quantity, dict) else next(iter(objects(quantity)), {})
     value, comparator, unit = said.get("value"), said.get("comparator"), said.get("unit")
     shown = str(value) if isinstance(value, Decimal) else ""  # 5.0 and 5.00 are equal, but are shown as received
+    parts = (value, shown, comparator, unit, said.get("code"), said.get("system"))
+    if any(isinstance(part, str) and len(part) > _LONGEST_KEPT for part in parts):
+        return _measured.__wrapped__(dimension, *parts)  # thousands of long ones would fill the memory
     try:
-        return _measured(dimension, value, shown, comparator, unit, said.get("code"), said.get("system"))
+        return _measured(dimension, *parts)
     except TypeError:  # an object or a list where a value belongs can be kept by no cache
-        return _measured.__wrapped__(dimension, value, shown, comparator, unit, said.get("code"), said.get("system"))
+        return _measured.__wrapped__(dimension, *parts)
 
 
 @lru_cache(maxsize=4096, typed=True)

@@ -47,6 +47,21 @@ def test_a_number_of_64_digits_is_read_and_one_of_66_stays_a_text() -> None:
     assert wire.decode(b'{"a": 1e-65}')["a"] == "1e-65"
 
 
+@pytest.mark.parametrize(
+    ("member", "path"),
+    [
+        (b'"hookInstance": "1"', "hookInstance"),
+        (b'"userId": "Practitioner/1"', "context.userId"),
+        (b'"patientId": "p1"', "context.patientId"),
+    ],
+)
+def test_a_number_beyond_reason_is_no_text_where_a_text_belongs(member: bytes, path: str) -> None:
+    name = member.partition(b":")[0]
+    with pytest.raises(RequestError, match=f"^{path}: must be a text$"):
+        wire.read_request(a_call().replace(member, name + b": 1e65"), "order-sign")
+    wire.read_request(a_call().replace(member, name + b': "1e65"'), "order-sign")
+
+
 def test_a_whole_number_beyond_64_bits_goes_out_as_it_came() -> None:
     resource = wire.decode(b'{"resourceType":"Basic","a":18446744073709551616}')
     action = wire.Action(type="update", description="x", resource=resource)

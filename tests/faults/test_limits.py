@@ -15,6 +15,7 @@ from cds_service import cards, limits
 from cds_service.errors import RequestError, TooManyCalls, TooMuch
 from cds_service.limits import CallsAtOnce
 from cds_service.settings import read_settings
+from tests.support.hostile_server import answers, hostile_server, searchset
 from tests.support.running import CALL, SIGN
 
 DRAFT: Final[dict[str, Any]] = CALL["context"]["draftOrders"]["entry"][0]
@@ -146,6 +147,24 @@ def test_a_body_nested_too_deeply_is_refused_in_words(client: FlaskClient, level
     answer = client.post(SIGN, data=body, content_type="application/json")
     assert answer.status_code == 400
     assert "nested too deeply" in answer.text or "not valid JSON" in answer.text
+
+
+@pytest.mark.parametrize(("most", "status"), [(11, 200), (10, 413)])
+def test_resources_read_from_the_server_count_too(monkeypatch: pytest.MonkeyPatch, most: int, status: int) -> None:
+    monkeypatch.setattr(limits, "MOST_RESOURCES", most)
+    found = [
+        {"resourceType": "Condition", "id": f"c{n}", "subject": {"reference": "Patient/example"}, "code": {"text": "x"}}
+        for n in range(10)
+    ]
+    access = {"access_token": "t", "token_type": "Bearer", "expires_in": 300, "scope": "patient/*.rs", "subject": "cds"}
+    application = build(read_settings({"CDS_NOW": "2026-01-20T09:00:00Z", "CDS_FHIR_BUDGET_MS": "10000"}))
+    with hostile_server(Condition=answers(searchset(*found))) as server:  # and the patient
+        call = call_with(prefetch={}, fhirServer=server.url, fhirAuthorization=access)
+        answer = application.test_client().post(SIGN, json=call)
+    assert answer.status_code == status
+    if status == 413:
+        assert answer.json is not None
+        assert answer.json["issue"][0]["code"] == "too-costly"
 
 
 # --- calls at once ----------------------------------------------------------------------------------------------------

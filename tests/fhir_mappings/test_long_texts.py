@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from cds_service.engine.rulebook import Rulebook
 from cds_service.knowledge.loader import load
+from fhir_mappings import quantities
+from fhir_mappings.amounts import _not_of_another, as_plain
 from fhir_mappings.quantities import quantity_in_text
+from fhir_mappings.terminology import normalised, value_set
 from tests.fhir_mappings.charts import BERLIN, LOINC, NOW, code, day, dose, mg, observation, order, state
 
 SPACES: Final = " " * 200_000
@@ -54,6 +57,14 @@ def test_a_text_is_a_quantity_where_the_expression_that_went_through_its_spaces_
         assert (read["value"], read["unit"]) == (Decimal(found["value"].replace(",", ".")), found["unit"] or "")
 
 
+@pytest.mark.parametrize(("length", "kept"), [(200, 1), (201, 0)])
+def test_a_quantity_with_a_part_as_long_as_a_page_is_read_and_not_kept(length: int, kept: int) -> None:
+    quantities._measured.cache_clear()
+    read = quantities.measured({"value": 12, "unit": "x" * length}, "mass")
+    assert read.refused == "its unit is not one of this measurement"
+    assert quantities._measured.cache_info().currsize == kept
+
+
 # --- limits of normal -------------------------------------------------------------------------------------------------
 
 
@@ -75,6 +86,43 @@ def test_a_range_among_any_number_of_spaces_is_read_and_a_second_line_makes_it_n
         )
     )
     assert [(result.upper_normal, result.range_refused) for result in read.labs] == [expected]
+
+
+# --- amounts of other drugs -------------------------------------------------------------------------------------------
+
+AMOUNTS: Final = st.sampled_from(
+    [
+        "tarlatamab",
+        "amg 757",
+        "dexamethasone",
+        "ramipril",
+        "10 mg",
+        "1 mg",
+        "757 mg",
+        "8 to 16 mg",
+        ",",
+        ";",
+        ". ",
+        "\n",
+        "and",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(AMOUNTS, max_size=12).map(" ".join))
+def test_an_amount_is_another_drugs_where_the_text_before_it_alone_says_so(text: str) -> None:
+    def is_another(before: str) -> bool:
+        clause = normalised(re.split(r"[;,\n]|\.\s", before)[-1])
+        own = [found.end for found in value_set("drug", "drug").mentions(clause)]
+        sets = (value_set("premedication", "steroid"), value_set("other-drugs"))
+        others = [found.end for known in sets for found in known.mentions(clause)]
+        return max(others, default=-1) > max(own, default=-1)
+
+    read = as_plain(text)
+    found = list(re.finditer(r"(?<![\w.])\d+(?: to \d+)? mg", read))
+    expected = [match.start() for match in found if not is_another(read[: match.start()])]
+    assert [match.start() for match in _not_of_another(read, found)] == expected
 
 
 # --- positions --------------------------------------------------------------------------------------------------------
