@@ -154,7 +154,7 @@ def test_a_service_started_without_its_postgresql_writes_what_it_did_once_that_i
         with running(url) as service:
             assert service.call("early").status_code == 200
             assert service.feedback("early").status_code == 503
-            assert service.events("store")[0]["state"] == "unavailable"
+            assert service.event("store")["state"] == "unavailable"
             cluster.start()
             until(lambda: service.feedback("early").status_code == 200)
             until(lambda: kept(url)[0] == {"early"})

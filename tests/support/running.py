@@ -50,8 +50,16 @@ class Running:
         assert found is not None
         return float(found[1])
 
+    def event(self, name: str, within_seconds: float = 30) -> dict[str, Any]:
+        """The first log line of this event; what the service has written may still be on its way to us."""
+        until = time.monotonic() + within_seconds
+        while not (found := self.events(name)):
+            assert time.monotonic() < until, f"no line of the event {name!r}"
+            time.sleep(0.05)
+        return found[0]
+
     def events(self, name: str) -> list[dict[str, Any]]:
-        """The log lines of this event."""
+        """The log lines of this event that have come so far."""
         lines = [json.loads(line) for line in list(self.lines) if line.startswith("{")]
         return [line for line in lines if line["event"] == name]
 
