@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from cds_service import cards, dialects, fhir_knowledge, limits, wire
 from cds_service.bundles import proposed, resource_of
 from cds_service.clients import ANYBODY, Caller
+from cds_service.engine.advice import Assessment
 from cds_service.engine.case import Occasion
 from cds_service.engine.rulebook import Rulebook
 from cds_service.fhir_client import FhirClient, FhirReader
@@ -28,7 +29,7 @@ from fhir_mappings.administrations import is_claimed
 from fhir_mappings.appointments import may_be_an_infusion
 from fhir_mappings.chart import Chart, Resource
 from fhir_mappings.elements import all_texts, code_of, reference_of, words
-from fhir_mappings.facts import DRAFT, VISIT, Reading, Unknown
+from fhir_mappings.facts import DRAFT, VISIT, Reading, TreatmentState, Unknown
 from fhir_mappings.medications import Recognition, recognise
 
 MEDICATION_ORDERS: Final = frozenset({"MedicationRequest", "MedicationOrder"})
@@ -42,12 +43,26 @@ KINDS: Final = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class Grounds:
+    """What an answer rests on: the facts as they were read, and all that the rules found at that moment."""
+
+    state: TreatmentState
+    assessment: Assessment
+    at: datetime
+    zone: ZoneInfo
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What goes back, and what the log may say of it: ids of rows, and how many unknowns of which kind."""
+    """What goes back, and what the log may say of it: ids of rows, and how many unknowns of which kind.
+
+    `grounds`: for the pages that show why; None where the call was answered without reading the patient's record.
+    """
 
     response: wire.CdsResponse
     rows: tuple[str, ...] = ()
     unknowns: Mapping[str, int] = field(default_factory=dict)
+    grounds: Grounds | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +188,7 @@ class DrugReview:
             response=dialects.response(told, signed, self.caller.profile),
             rows=assessment.fired,
             unknowns=kinds_of(state.unknowns),
+            grounds=Grounds(state=state, assessment=assessment, at=at, zone=zone),
         )
 
     def _reader(self, call: wire.HookRequest) -> FhirReader | None:

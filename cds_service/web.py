@@ -17,7 +17,7 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
-from cds_service import feedback, limits, metrics, openapi, services, wire
+from cds_service import feedback, limits, metrics, openapi, pages, services, wire
 from cds_service.errors import (
     NotAuthenticated,
     NothingReadable,
@@ -149,6 +149,7 @@ def create_web(
         return Response(description, mimetype=JSON)
 
     answer_probes(web, is_ready)
+    web.register_blueprint(pages.parts())
     web.register_error_handler(HTTPException, refuse)
     web.after_request(lambda response: add_headers(response, door.origins))
     return web
