@@ -23,6 +23,8 @@ from cds_service import clients as client_profiles
 from cds_service import services, web
 from cds_service.client_auth import Doorkeeper, ProcessMemory
 from cds_service.clients import ANYBODY, Caller, Client
+from cds_service.demonstration import patients
+from cds_service.demonstration_page import Demonstration
 from cds_service.engine.rulebook import Rulebook
 from cds_service.errors import KnowledgeError, ServiceError, SettingError, StoreUnavailable
 from cds_service.fhir_address import AddressRule, demonstration_rule, listed_demonstration_rule, production_rule
@@ -32,6 +34,7 @@ from cds_service.knowledge import loader, sign_off
 from cds_service.knowledge.regimen import Regimen
 from cds_service.metrics import Metrics
 from cds_service.openapi import VERSION
+from cds_service.pages import root_of
 from cds_service.readiness import Readiness
 from cds_service.recorder import Recorder
 from cds_service.settings import Settings, read_settings
@@ -138,6 +141,18 @@ def build(
         counters=counters,
         access=access_of(clients, review, settings, store) if clients else None,
         is_ready=Readiness(store.check, clock=services.milliseconds) if store else lambda: True,
+        shown=demonstration_of(settings) if settings.is_demo else None,
+    )
+
+
+def demonstration_of(settings: Settings) -> Demonstration:
+    """The test bench with its patients."""
+    return Demonstration(
+        patients=patients.load(),
+        clock=services.clock(settings.now),
+        zone=settings.timezone,
+        root=root_of(settings.public_url or ""),
+        needs_token=settings.clients is not None,
     )
 
 

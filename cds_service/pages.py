@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, render_template, send_from_directory
 
@@ -25,6 +26,16 @@ POLICY: Final[Mapping[str, str]] = {
 }
 
 DEMONSTRATION: Final = "Demonstration with made-up patients. Not for the care of anybody."
+
+
+def root_of(public_url: str) -> str:
+    """The path under which the service is reached: "" or "/base"."""
+    return urlsplit(public_url).path.rstrip("/")
+
+
+def places(*, is_demo: bool) -> tuple[tuple[str, str], ...]:
+    """The pages that each page leads to: address and name."""
+    return ((("/", "Test bench"),) if is_demo else ()) + (("/knowledge", "Knowledge"),)
 
 
 def page(template: str, *, root: str, here: str = "", places: Any = (), notice: str = "", **shown: Any) -> Response:

@@ -17,7 +17,7 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
-from cds_service import feedback, limits, metrics, openapi, pages, services, wire
+from cds_service import demonstration_page, feedback, limits, metrics, openapi, pages, services, wire
 from cds_service.errors import (
     NotAuthenticated,
     NothingReadable,
@@ -97,11 +97,12 @@ def create_web(
     counters: metrics.Metrics | None = None,
     access: Access | None = None,
     is_ready: Callable[[], bool] = lambda: True,
+    shown: demonstration_page.Demonstration | None = None,
 ) -> Flask:
     """The WSGI application that answers for `offers`; without `access` for everybody.
 
     Without a `recorder` nothing is kept: feedback is refused with 503. `is_ready`: whether the store can be reached;
-    it answers at once.
+    it answers at once. `shown`: what the test bench shows, in a demonstration.
     """
     door = access or open_to_everybody(offers)
     counters = counters or metrics.Metrics()
@@ -150,9 +151,31 @@ def create_web(
 
     answer_probes(web, is_ready)
     web.register_blueprint(pages.parts())
+    if shown is not None:
+        explained = explanations(ids, door, open_calls)
+        web.register_blueprint(demonstration_page.demonstration(shown, entries, explained))
     web.register_error_handler(HTTPException, refuse)
     web.after_request(lambda response: add_headers(response, door.origins))
     return web
+
+
+def explanations(ids: frozenset[str], door: Access, open_calls: limits.CallsAtOnce) -> demonstration_page.Explained:
+    """Answers a call once more to show what is behind it; nothing is recorded or counted."""
+
+    def explained(service_id: str, shown: Callable[[services.Answer], Response]) -> Response:
+        if service_id not in ids:
+            raise NotFound
+
+        def assess() -> Response:
+            caller = door.name_of(request.headers.get("Authorization"), service_id)
+            offer = door.offers[caller][service_id]
+            body = json_body()
+            with open_calls.one_of(caller):
+                return shown(offer.answer(wire.read_request(body, offer.entry.hook)))
+
+        return answered(assess, "The service failed; the call was not assessed.", NOT_REMEMBERED)[0]
+
+    return explained
 
 
 def answer_probes(web: Flask, is_ready: Callable[[], bool]) -> None:

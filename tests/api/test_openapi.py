@@ -82,7 +82,8 @@ def test_every_address_of_the_service_is_described_and_answers(client: FlaskClie
     discovery = client.get("/cds-services").json
     assert discovery is not None
     ids = [service["id"] for service in discovery["services"]]
-    routes = {str(rule) for rule in client.application.url_map.iter_rules() if "//" not in str(rule)}
+    rules = [rule for rule in client.application.url_map.iter_rules() if "//" not in str(rule)]
+    routes = {str(rule) for rule in rules if "." not in rule.endpoint}  # the pages for people are blueprints
     assert {route.replace("<service_id>", service_id) for route in routes for service_id in ids} == set(
         document["paths"]
     )
