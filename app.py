@@ -141,6 +141,7 @@ def build(
         counters=counters,
         access=access_of(clients, review, settings, store) if clients else None,
         is_ready=Readiness(store.check, clock=services.milliseconds) if store else lambda: True,
+        root=root_of(settings.public_url or ""),
         shown=demonstration_of(settings) if settings.is_demo else None,
     )
 

@@ -59,10 +59,7 @@ def demonstration(shown: Demonstration, entries: Sequence[wire.Service], explain
     def test_bench() -> Response:
         return pages.page(
             "test_bench.html",
-            root=shown.root,
             here="/",
-            places=pages.places(is_demo=True),
-            notice=pages.DEMONSTRATION,
             needs_token=shown.needs_token,
             services=entries,
             groups=grouped(shown.patients),
@@ -90,7 +87,7 @@ def demonstration(shown: Demonstration, entries: Sequence[wire.Service], explain
     @bench.post("/demo/cards")
     def draw() -> Response:
         cards = msgspec.json.decode(request.get_data())["cards"]
-        return pages.page("cards.html", root=shown.root, cards=cards, detail=card_html.detail, can_act=True)
+        return pages.page("cards.html", cards=cards, detail=card_html.detail, can_act=True)
 
     @bench.post("/demo/why/<service_id>")
     def explain(service_id: str) -> Response:
@@ -112,7 +109,7 @@ def _why(answer: services.Answer, store: FhirStore, root: str) -> Response:
     named = [one["reference"] for advice in found["advice"] for one in advice["evidence"]] if found else []
     held = {f"{one['resourceType']}/{one['id']}" for one in store.resources}
     links = {reference: f"{root}{FHIR}/{reference}" for reference in named if reference in held}
-    return pages.page("why.html", root=root, found=found, links=links)
+    return pages.page("why.html", found=found, links=links)
 
 
 def _searched(store: FhirStore, kind: str, parameters: Mapping[str, str]) -> fhir_store.Resource:

@@ -20,6 +20,7 @@ from cds_service import wire
 VERSION: Final = "0.1.0"
 JSON: Final = "application/json"
 FHIR_JSON: Final = "application/fhir+json"
+HTML: Final = "text/html"
 MARKDOWN: Final = "text/markdown"
 PLAIN: Final = "text/plain"
 EXAMPLES: Final = Path(__file__).resolve().parent.parent / "examples"
@@ -140,7 +141,7 @@ def endpoints(services: Sequence[wire.Service], *, needs_token: bool = False) ->
         )
         for service in services
     )
-    knowledge = "The rules in force, to be read, as plain JSON, or as FHIR R4 resources."
+    knowledge = "The rules in force, to be read (for a browser as a page), as plain JSON, or as FHIR R4 resources."
     return (
         Endpoint(path="/cds-services", name="discovery", does="The services on offer.", gives={JSON: wire.Discovery}),
         *calls,
@@ -149,7 +150,10 @@ def endpoints(services: Sequence[wire.Service], *, needs_token: bool = False) ->
             path="/metrics", name="metrics", does="Counts for Prometheus, none of a patient.", gives={PLAIN: TEXT}
         ),
         Endpoint(
-            path="/knowledge", name="knowledge", does=knowledge, gives={MARKDOWN: TEXT, JSON: OBJECT, FHIR_JSON: BUNDLE}
+            path="/knowledge",
+            name="knowledge",
+            does=knowledge,
+            gives={MARKDOWN: TEXT, JSON: OBJECT, FHIR_JSON: BUNDLE, HTML: TEXT},
         ),
         Endpoint(path="/health/live", name="live", does="The process answers.", gives={JSON: HEALTH}),
         Endpoint(

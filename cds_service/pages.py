@@ -7,11 +7,12 @@ to anybody else, and text of a record that were markup could do nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, render_template, send_from_directory
+from flask import Blueprint, Flask, Response, current_app, render_template, send_from_directory
 
 HTML: Final = "text/html"
 STATIC: Final = Path(__file__).with_name("static")
@@ -33,18 +34,37 @@ def root_of(public_url: str) -> str:
     return urlsplit(public_url).path.rstrip("/")
 
 
-def places(*, is_demo: bool) -> tuple[tuple[str, str], ...]:
-    """The pages that each page leads to: address and name."""
-    return ((("/", "Test bench"),) if is_demo else ()) + (("/knowledge", "Knowledge"),)
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """What all pages have in common. `root` is the path under which the service is reached, "" or "/base"."""
+
+    root: str = ""
+    is_demo: bool = False
+
+    @property
+    def places(self) -> tuple[tuple[str, str], ...]:
+        """The pages that each page leads to: address and name."""
+        return ((("/", "Test bench"),) if self.is_demo else ()) + (("/knowledge", "Knowledge"),)
 
 
-def page(template: str, *, root: str, here: str = "", places: Any = (), notice: str = "", **shown: Any) -> Response:
-    """A page of ours. `root` is the path under which the service is reached ("" or "/base"), `here` the page's own.
+def add_frame(web: Flask, frame: Frame) -> None:
+    """Puts all pages of this application into the frame, and serves their styles and scripts."""
+    web.extensions["pages"] = frame
+    web.register_blueprint(parts())
 
-    `places`: (address, name) of the pages that the head of each page leads to.
-    """
-    text = render_template(template, root=root, here=here, places=places, notice=notice, **shown)
-    return Response(text, mimetype=HTML, headers=dict(POLICY))
+
+def page(template: str, *, here: str = "", **shown: Any) -> Response:
+    """A page of ours; `here` is its own address."""
+    frame: Frame = current_app.extensions["pages"]
+    notice = DEMONSTRATION if frame.is_demo else ""
+    common = {"root": frame.root, "places": frame.places, "notice": notice, "here": here}
+    return Response(render_template(template, **{**common, **shown}), mimetype=HTML, headers=dict(POLICY))
+
+
+def knowledge(sheet: Mapping[str, Any]) -> Response:
+    """The rules in force as a pharmacist reads them."""
+    origins = sorted({row["origin"] for group in sheet["groups"] for table in group["tables"] for row in table["rows"]})
+    return page("knowledge.html", here="/knowledge", sheet=sheet, origins=origins)
 
 
 def parts() -> Blueprint:

@@ -18,7 +18,7 @@ from cds_service.engine.advice import Assessment
 from cds_service.engine.case import Occasion
 from cds_service.engine.rulebook import Rulebook
 from cds_service.fhir_client import FhirClient, FhirReader
-from cds_service.knowledge import sign_off
+from cds_service.knowledge import sheet, sign_off
 from cds_service.knowledge.regimen import Regimen
 from cds_service.patient_record import OneReading, Reader, gather, gather_of_the_drug
 from cds_service.prefetch import PREFETCH, templates_by_key
@@ -81,6 +81,7 @@ class Knowledge:
     markdown: str
     data: Mapping[str, Any]
     fhir: Mapping[str, Any] = field(default_factory=dict)
+    sheet: Mapping[str, Any] | None = None
 
     @property
     def start_line(self) -> Mapping[str, Any]:
@@ -98,6 +99,7 @@ def knowledge_of(regimen: Regimen, accepted_by: str, entries: Sequence[wire.Serv
         markdown=sign_off.as_markdown(regimen, accepted_by),
         data=sign_off.as_data(regimen, accepted_by),
         fhir=fhir_knowledge.as_fhir(regimen, entries, accepted_by),
+        sheet=sheet.as_sheet(regimen, accepted_by),
     )
 
 

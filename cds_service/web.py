@@ -42,6 +42,9 @@ PLAIN_WORDS: Final[Mapping[int, str]] = {
     415: "Send the call as application/json, without a content encoding.",
 }
 
+KNOWLEDGE_FORMS: Final[Mapping[str, str]] = {"markdown": MARKDOWN, "json": JSON, "fhir": FHIR_JSON}
+"""What `?as=` names on /knowledge, for whoever cannot choose an Accept header."""
+
 SECONDS_TO_RETRY: Final = "30"
 SECONDS_TO_RETRY_A_CALL: Final = "1"
 TOO_MANY_CALLS: Final = "{most} calls of this client are being answered: the call was not assessed. Send it again."
@@ -97,12 +100,14 @@ def create_web(
     counters: metrics.Metrics | None = None,
     access: Access | None = None,
     is_ready: Callable[[], bool] = lambda: True,
+    root: str = "",
     shown: demonstration_page.Demonstration | None = None,
 ) -> Flask:
     """The WSGI application that answers for `offers`; without `access` for everybody.
 
     Without a `recorder` nothing is kept: feedback is refused with 503. `is_ready`: whether the store can be reached;
-    it answers at once. `shown`: what the test bench shows, in a demonstration.
+    it answers at once. `root`: the path under which the service is reached, "" or "/base". `shown`: what the test bench
+    shows, in a demonstration.
     """
     door = access or open_to_everybody(offers)
     counters = counters or metrics.Metrics()
@@ -114,7 +119,6 @@ def create_web(
     web.url_map.merge_slashes = False  # no redirects: they break a browser's preflight (C18)
     entries = tuple(offer.entry for offer in offers)
     discovery = wire.encode(wire.Discovery(services=entries))
-    forms = knowledge_forms(knowledge)
     description = msgspec.json.encode(openapi.document(entries, needs_token=access is not None))
     ids = frozenset(entry.id for entry in entries)
 
@@ -140,17 +144,13 @@ def create_web(
     def numbers() -> Response:
         return Response(counters.text(), content_type=metrics.CONTENT_TYPE)
 
-    @web.get("/knowledge")
-    def rules() -> Response:
-        wanted = request.accept_mimetypes.best_match(forms, default=MARKDOWN)
-        return Response(forms[wanted], mimetype=wanted)
-
     @web.get("/openapi.json")
     def describe() -> Response:
         return Response(description, mimetype=JSON)
 
+    show_knowledge(web, knowledge)
     answer_probes(web, is_ready)
-    web.register_blueprint(pages.parts())
+    pages.add_frame(web, pages.Frame(root=root, is_demo=shown is not None))
     if shown is not None:
         explained = explanations(ids, door, open_calls)
         web.register_blueprint(demonstration_page.demonstration(shown, entries, explained))
@@ -190,10 +190,19 @@ def answer_probes(web: Flask, is_ready: Callable[[], bool]) -> None:
         return Response(WELL, mimetype=JSON) if is_ready() else Response(UNREADY, status=503, mimetype=JSON)
 
 
-def knowledge_forms(knowledge: services.Knowledge) -> Mapping[str, bytes]:
-    """The knowledge page by media type; the first is for whoever does not say what it takes."""
+def show_knowledge(web: Flask, knowledge: services.Knowledge) -> None:
+    """The rules in force, in the form that is wanted; Markdown is for whoever does not say what it takes."""
     json = msgspec.json.Encoder(decimal_format="number").encode
-    return {MARKDOWN: knowledge.markdown.encode(), JSON: json(knowledge.data), FHIR_JSON: json(knowledge.fhir)}
+    forms = {MARKDOWN: knowledge.markdown.encode(), JSON: json(knowledge.data), FHIR_JSON: json(knowledge.fhir)}
+    offered = (*forms, pages.HTML) if knowledge.sheet is not None else tuple(forms)
+
+    @web.get("/knowledge")
+    def rules() -> Response:
+        by_name = KNOWLEDGE_FORMS.get(request.args.get("as", ""))
+        wanted = by_name or request.accept_mimetypes.best_match(offered, default=MARKDOWN)
+        if wanted == pages.HTML and knowledge.sheet is not None:
+            return pages.knowledge(knowledge.sheet)
+        return Response(forms[wanted], mimetype=wanted)
 
 
 def answer_call(
