@@ -31,6 +31,7 @@ class Running:
 
     process: subprocess.Popen[str]
     base: str = ""
+    store: Path | None = None
     lines: list[str] = field(default_factory=list)
 
     def call(self, hook_instance: str) -> requests.Response:

@@ -1,0 +1,39 @@
+"""One browser for all tests of a process, a page of its own for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.chromium import listening, started
+from tests.support.running import Running, running
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with started() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that in the end has complained of nothing."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light", locale="en-GB")
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    heard = listening(page)
+    yield page
+    context.close()
+    assert heard == []
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The demonstration as anybody starts it, with a store of its own."""
+    file: Path = tmp_path_factory.mktemp("demo") / "cds.sqlite3"
+    with running(f"sqlite:///{file}", CDS_NOW="2026-03-03T12:00:00Z") as started:
+        started.store = file
+        yield started
