@@ -15,8 +15,8 @@ import yaml
 
 from cds_service.knowledge.loader import PACKAGED, Node, parse
 from cds_service.knowledge.regimen import Regimen, Row
+from cds_service.knowledge.statements import FILE
 
-FILE: Final = Path(__file__).with_name("statements.yaml")
 SOURCES: Final = ("seed", "label", "differences")
 SECTION_KEYS: Final = frozenset({"heading", "source", "before", "columns", "short", "statements"})
 REQUIRED: Final = frozenset({"heading", "source", "columns", "statements"})
