@@ -103,6 +103,15 @@ def test_an_event_without_outcome_is_closed_by_its_copy_that_resolved_on_an_unkn
     assert ask(order("10"), *course(3, -14), event, copy).about(0) == ["monitoring/monitor info"]
 
 
+@pytest.mark.parametrize(("began", "card"), [(-13, "monitoring/monitor info"), (-14, "crs/withhold critical")])
+def test_an_event_without_outcome_is_closed_by_a_record_of_that_day_alone_and_not_by_one_that_lasted_until_it(
+    began: int, card: str
+) -> None:
+    """What only ended on the day of the event may have been followed by it."""
+    event = crs(2, -13, course=Course.OUTCOME_MISSING, ref="event")
+    assert ask(order("10"), *course(3, -14), event, crs(2, began, -13, ref="problem")).about(0) == [card]
+
+
 # --- not ours --------------------------------------------------------------------------------------------------
 
 
