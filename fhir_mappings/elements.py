@@ -155,6 +155,9 @@ def contained(resource: Resource, pointer: str) -> Resource | None:
 
 def belongs_elsewhere(resource: Resource, clinic: Clinic) -> Unknown | None:
     """The Unknown of a resource whose subject is not this patient; None if it is, or if it names no subject."""
+    subject = resource.get("subject")
+    if isinstance(subject, dict) and subject.get("reference") == clinic.patient and "patient" not in resource:
+        return None  # nearly always
     for name in ("subject", "patient"):
         value = resource.get(name)
         if value is None:

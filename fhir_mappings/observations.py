@@ -38,12 +38,12 @@ def value_of(holder: Mapping[str, Any]) -> Any:
 
 def is_said_absent(holder: Mapping[str, Any]) -> bool:
     """Whether it says why it has no value."""
-    return value_of(holder) is None and holder.get("dataAbsentReason") is not None
+    return holder.get("dataAbsentReason") is not None and value_of(holder) is None
 
 
 def is_panel(observation: Resource) -> bool:
     """Whether it has components in place of a value."""
-    return value_of(observation) is None and bool(objects(observation.get("component")))
+    return "component" in observation and value_of(observation) is None and bool(objects(observation["component"]))
 
 
 def holders(observation: Resource) -> tuple[Mapping[str, Any], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache, cached_property
@@ -153,53 +153,49 @@ def read(chart: Chart, *, zone: ZoneInfo, at: datetime) -> TreatmentState:
     drafts = tuple(
         (entry, order)
         for entry, order in enumerate(chart.draft_orders)
-        if _is_ours(order, clinic, found, is_draft=True)
+        if _type_if_ours(order, clinic, found, is_draft=True)
     )
-    resources = tuple(resource for resource in chart.resources if _is_ours(resource, clinic, found))
-    medications = {
-        id(resource): medication_of(resource, chart.medications)
-        for resource in (*(order for _, order in drafts), *resources)
-        if words(resource.get("resourceType")) in (*_ORDERS, _ADMINISTRATION)
-    }
+    resources = [(kind, one) for one in chart.resources if (kind := _type_if_ours(one, clinic, found)) in _READERS]
+    on_record = tuple(resource for kind, resource in resources if kind in _ORDERS)
+    given = tuple(resource for kind, resource in resources if kind == _ADMINISTRATION)
+    drafted = (order for _, order in drafts if words(order.get("resourceType")) in (*_ORDERS, _ADMINISTRATION))
+    of_medications = (*drafted, *on_record, *given)
+    medications = {id(resource): medication_of(resource, chart.medications) for resource in of_medications}
     kinds = {identity: kind_of(medication) for identity, medication in medications.items()}
     reading = _Reading(
         clinic=clinic,
         chart=chart,
         medications=medications,
         kinds=kinds,
-        recognised=_recogniser(chart, resources, kinds),
+        recognised=_recogniser(chart, of_medications, kinds),
         found=found,
     )
-    _read_orders(drafts, resources, reading)
-    for resource in resources:
-        reader = _READERS.get(words(resource.get("resourceType")))
-        if reader is not None:
-            reader(resource, reading)
+    _read_orders(drafts, on_record, reading)
+    for kind, resource in resources:
+        _READERS[kind](resource, reading)
     for appointment in chart.appointments:
         found.keep(found.visits, visit_of(appointment, reading.recognised, clinic))
     return _state(chart, found)
 
 
-def _is_ours(resource: Any, clinic: Clinic, found: _Findings, *, is_draft: bool = False) -> bool:
-    """Whether a resource is one, and this patient's; if not, it becomes an Unknown."""
-    if not isinstance(resource, dict) or not words(resource.get("resourceType")):
+def _type_if_ours(resource: Any, clinic: Clinic, found: _Findings, *, is_draft: bool = False) -> str:
+    """The type of a resource of this patient; "" for what is none or another's, which becomes an Unknown."""
+    kind = words(resource.get("resourceType")) if isinstance(resource, dict) else ""
+    if not kind:
         found.unknowns.append(Unknown(what="resource", why="it is no FHIR resource"))
-        return False
+        return ""
     elsewhere = belongs_elsewhere(resource, clinic)
     if elsewhere is not None:
         found.unknowns.append(replace(elsewhere, what=DRAFT) if is_draft else elsewhere)
-    return elsewhere is None
+        return ""
+    return kind
 
 
 def _recogniser(
-    chart: Chart, resources: tuple[Resource, ...], kinds: Mapping[int, Recognition]
+    chart: Chart, of_medications: Sequence[Resource], kinds: Mapping[int, Recognition]
 ) -> Callable[[str], Recognition | None]:
     """Whether what a reference points to is the drug; None for what the chart does not hold."""
-    known = {
-        reference_of(resource): kinds[id(resource)]
-        for resource in (*chart.draft_orders, *resources)
-        if id(resource) in kinds
-    }
+    known = {reference_of(resource): kinds[id(resource)] for resource in of_medications}
 
     def recognised(pointer: str) -> Recognition | None:
         if pointer in known:
@@ -240,10 +236,10 @@ def _state(chart: Chart, found: _Findings) -> TreatmentState:
 # --- orders -----------------------------------------------------------------------------------------------------------
 
 
-def _read_orders(drafts: tuple[tuple[int, Resource], ...], resources: tuple[Resource, ...], reading: _Reading) -> None:
+def _read_orders(drafts: tuple[tuple[int, Resource], ...], on_record: tuple[Resource, ...], reading: _Reading) -> None:
     """The drug's orders first, drafts before the record: administrations and companions refer to them."""
-    on_record = tuple((-1, resource) for resource in resources if words(resource.get("resourceType")) in _ORDERS)
-    for entry, order in (*drafts, *on_record):
+    orders = (*drafts, *((-1, order) for order in on_record))
+    for entry, order in orders:
         medication = reading.medications.get(id(order))
         if medication is None or _forbids(order) or (entry < 0 and code_of(order.get("status")) == "entered-in-error"):
             continue
@@ -260,7 +256,7 @@ def _read_orders(drafts: tuple[tuple[int, Resource], ...], resources: tuple[Reso
                 reading.found.unknowns.append(unreadable(order, "it states no medication"))
             case _:
                 pass
-    for entry, order in (*drafts, *on_record):
+    for entry, order in orders:
         _read_companion(order, reading, is_draft=entry >= 0)
 
 
