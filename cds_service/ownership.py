@@ -58,12 +58,12 @@ def owner(resource: Resource, patient_id: str) -> Owner:
     named_by = [value for member in _MEMBERS if (value := resource.get(member))]
     if not named_by:
         return Owner.UNNAMED if kind in NAMES_A_PATIENT else Owner.NOBODY
+    if len(named_by) == 1:
+        return _by_reference(named_by[0], patient_id)
     return _strictest([_by_reference(value, patient_id) for value in named_by])
 
 
 def _strictest(owners: list[Owner]) -> Owner:
-    if len(owners) == 1:
-        return owners[0]
     return next((found for found in (Owner.ANOTHER_PATIENT, Owner.UNNAMED) if found in owners), Owner.THIS_PATIENT)
 
 
@@ -74,6 +74,8 @@ def _by_id(named: str, patient_id: str) -> Owner:
 def _by_reference(value: Any, patient_id: str) -> Owner:
     if isinstance(value, str):
         return _by_text(value, patient_id)
+    if isinstance(value, dict):
+        return _by_text(words(value.get("reference")), patient_id)
     references = [_by_text(words(found.get("reference")), patient_id) for found in objects(value)]
     return _strictest(references or [Owner.UNNAMED])
 

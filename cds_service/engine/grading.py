@@ -71,9 +71,8 @@ def grading_row(result: LabResult, regimen: Regimen) -> Row | None:
     return max(held, key=lambda row: row.integer("grade"), default=None)
 
 
-def _rows_about(analyte: Analyte, regimen: Regimen) -> list[Row]:
-    name = analyte.value
-    return [row for row in regimen.table("lab_grades").rows if row.text("analyte") == name]
+def _rows_about(analyte: Analyte, regimen: Regimen) -> tuple[Row, ...]:
+    return regimen.table("lab_grades").rows_where("analyte", analyte.value)
 
 
 def _holds(row: Row, result: LabResult) -> bool:
@@ -141,10 +140,9 @@ def age_days(result: LabResult, today: date) -> int:
     return (today - result_day(result)).days
 
 
-def refusals(labs: Sequence[LabResult], analyte: Analyte, regimen: Regimen) -> list[tuple[LabResult, str]]:
-    """Results of an analyte that could not be used although nothing newer replaces them, each with the reason."""
-    own = [result for result in labs if result.analyte is analyte]
-    usable = newest(own, analyte)
+def refusals(own: Sequence[LabResult], regimen: Regimen) -> list[tuple[LabResult, str]]:
+    """Of the results of one analyte those that cannot be used and that nothing newer replaces, each with the reason."""
+    usable = next(iter(newest_of_each(own).values()), None)
     since = result_day(usable) if usable is not None else date.min
     refused = [(result, result.refused) for result in own if result.value is None and result_day(result) >= since]
     if usable is not None and usable.range_refused:

@@ -19,7 +19,6 @@ from cds_service.engine.grading import (
     grade_of,
     grading_row,
     is_above_normal,
-    newest,
     result_day,
     result_text,
 )
@@ -349,7 +348,7 @@ def newest_laboratory_grade(case: Case, row: Row) -> Finding | None:
     oldest = int(case.regimen.numbers["lab_age_days"])
     bad: list[LabResult] = []
     for analyte in _analytes(row):
-        result = newest(_results(case, analyte), analyte)
+        result = case.call.newest_in_treatment.get(analyte)
         if result is None or grade_of(result, case.regimen) < row.integer("grade_from"):
             continue
         if (age_days(result, case.call.today) > oldest) == row.flag("stale"):
