@@ -73,7 +73,12 @@ def parts(quality: Quality, *, answered: Answering) -> Blueprint:
     def figures(reader: Reader) -> Figures:
         asked = asked_for(request.args, quality, reader)
         with open_now.one_of(""):
-            return Figures(asked, quality.count(asked), quality.reasons)
+            counted = quality.count(asked)
+        if asked.client not in {None, "", reader.client, *quality.clients, *counted.clients}:
+            raise RequestError(
+                Mistake(path="client", what="must be a registered client, or one with calls in this period")
+            )
+        return Figures(asked, counted, quality.reasons)
 
     @parts.get(ADDRESS)
     def look() -> Response:
@@ -162,7 +167,6 @@ def _day(text: str, name: str) -> date:
 
 def _shown(figures: Figures, quality: Quality, reader: Reader) -> Mapping[str, Any]:
     asked = figures.asked
-    others = {asked.client} if asked.client is not None else set()
     return {
         "figures": figures,
         "asked": asked,
@@ -170,7 +174,7 @@ def _shown(figures: Figures, quality: Quality, reader: Reader) -> Mapping[str, A
         "filter": _filter(asked, reader),
         "days_up_to_now": asked.days if asked.until == quality.now().date() else None,
         "services": quality.services,
-        "clients": sorted({*quality.clients, *figures.counted.clients, *others}),
+        "clients": sorted({*quality.clients, *figures.counted.clients}),
         "is_at_the_machine": reader.client is None,
         "periods": PERIODS,
         "reasons_listed": REASONS_LISTED,

@@ -236,6 +236,7 @@ def test_a_period_can_be_chosen(file: str, query: str, since: str, until: str) -
         ("?from=0001-01-01&to=0001-01-03", "from"),
         ("?from=9999-12-30&to=9999-12-31", "from"),
         ("?service=elsewhere", "service"),
+        ("?client=elsewhere", "client"),
     ],
 )
 def test_a_period_or_hook_that_is_none_is_refused_in_words(file: str, query: str, place: str) -> None:
@@ -247,6 +248,7 @@ def test_a_period_or_hook_that_is_none_is_refused_in_words(file: str, query: str
         assert refused.json["issue"][0]["expression"] == [place]
     page = client.get(f"/quality{query}", headers=BROWSER)
     assert (page.status_code, page.mimetype) == (400, "text/html")
+    assert "elsewhere" not in page.text
 
 
 def test_the_download_keeps_the_period_and_the_filter_of_the_page(file: str) -> None:
