@@ -41,7 +41,7 @@ def timeline(state: TreatmentState, assessment: Assessment, *, at: datetime, zon
     call = Call(regimen=assessment.regimen, state=state, at=at.astimezone(zone))
     case = without_an_order(call)
     stands = against(case)
-    position = None if stands.stops else case.if_lifted
+    position = None if stands.stops or not call.has_the_drug else case.if_lifted
     is_held = bool(stands.confirmations) or any(hold.row.flag("holds") for hold in stands.holds)
     marks = [
         *given(call),
@@ -101,6 +101,8 @@ def _day_one(call: Call) -> date | None:
 
 
 def _headline(case: Case, position: Position | None, stands: Against, *, is_held: bool) -> str:
+    if not case.call.has_the_drug:
+        return f"No {case.regimen.drug} on record."
     doses = case.course.doses
     given_so_far = f"{count_text(len(doses), 'dose')} on record" if doses else "No dose on record"
     if doses and doses[-1].day.is_certain:
@@ -147,12 +149,18 @@ def _silent(case: Case, stands: Against) -> dict[Lane, str]:
     toxicity_read = call.was_read(*TOXICITY_KEYS)
     return {
         Lane.DOSES: "none on record" if call.history.well_read else "given doses could not be read",
-        Lane.DUE: "no dose is due: to be stopped" if stands.stops else "not known: the doses on record are not certain",
+        Lane.DUE: _not_due(call, stands),
         Lane.TOXICITY: "none on record" if toxicity_read else "none found, but not all could be read",
         Lane.HOLD: "none" if toxicity_read and not stands.failed else "none found, but not all could be read",
         Lane.OBSERVATION: "no dose to observe",
         Lane.PROTECTION: "no dose on record",
     }
+
+
+def _not_due(call: Call, stands: Against) -> str:
+    if stands.stops:
+        return "no dose is due: to be stopped"
+    return "not known: the doses on record are not certain" if call.has_the_drug else "no dose or order on record"
 
 
 __all__ = ["Kind", "Lane", "Mark", "Timeline", "timeline"]

@@ -47,16 +47,29 @@ def svg(line: Timeline) -> Markup:
 
 def fragment(line: Timeline) -> Markup:
     """The drawing, and the list of everything in words: usable without the other."""
-    present = {mark.lane for mark in line.marks}
     text = TEMPLATES.get_template("timeline_fragment.html").render(
         line=line,
         svg=svg(line),
         placed=in_order(line),
         unplaced=[mark for mark in line.marks if not mark.is_placed],
-        empty=[(lane, why) for lane, why in line.silent.items() if lane not in present],
+        empty=empty_lanes(line),
         most=MOST_REFERENCES,
     )
     return Markup(text)  # noqa: S704 - the template escapes what it is given
+
+
+def only_words(text: str) -> Markup:
+    """A drawing that says why there is none."""
+    return Markup(
+        '<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {0} 40" width="{0}" height="40" '
+        'font-family="system-ui, sans-serif" font-size="14"><title>{1}</title><text x="16" y="25">{1}</text></svg>'
+    ).format(WIDTH, text)
+
+
+def empty_lanes(line: Timeline) -> list[tuple[Lane, str]]:
+    """The lanes without a mark, each with the reason."""
+    present = {mark.lane for mark in line.marks}
+    return [(lane, why) for lane, why in line.silent.items() if lane not in present]
 
 
 def in_order(line: Timeline) -> list[Mark]:

@@ -17,7 +17,7 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
-from cds_service import feedback, limits, metrics, openapi, pages, services, wire
+from cds_service import feedback, limits, metrics, openapi, pages, services, timeline_page, wire
 from cds_service.errors import (
     NotAuthenticated,
     NothingReadable,
@@ -134,6 +134,10 @@ def create_web(
         if service_id not in ids:
             raise NotFound
         return answer_feedback(service_id, door, recorder, counters, open_feedback)
+
+    @web.post("/timeline")
+    def timeline() -> Response:
+        return answer_timeline({offer.hook: offer.id for offer in entries}, door, counters, open_calls)
 
     @web.get("/metrics")
     def numbers() -> Response:
@@ -278,6 +282,36 @@ def answer_feedback(
         **receipt.model_dump(exclude={"mistakes"}),
         "outcomes": outcomes_of(recorded),
         "mistakes": rejected,
+        "milliseconds": round(services.milliseconds() - started, 1),
+        **failure,
+    }
+    log.log(logging.ERROR if "error" in failure else logging.INFO, msgspec.json.encode(line).decode())
+    return response
+
+
+def answer_timeline(
+    by_hook: Mapping[str, str], door: Access, counters: metrics.Metrics, open_calls: limits.CallsAtOnce
+) -> Response:
+    """Show the course of the patient of a call, or of a posted record; the log has nothing of either."""
+    started, caller, service_id = services.milliseconds(), "", ""
+
+    def show() -> Response:
+        nonlocal caller, service_id
+        body = json_body()
+        service_id = timeline_page.service_of(body, by_hook)
+        caller = door.name_of(request.headers.get("Authorization"), service_id)
+        offer = door.offers[caller][service_id]
+        with open_calls.one_of(caller):
+            called = timeline_page.read_call(body, offer.entry.hook)
+            return timeline_page.shown(offer.answer(called), offer.entry.hook)
+
+    response, failure = answered(show, "The service failed; the timeline was not drawn.", NOT_REMEMBERED)
+    count_refusal(failure, counters)
+    line = {
+        "event": "timeline",
+        "service": service_id,
+        "client": caller,
+        "status": response.status_code,
         "milliseconds": round(services.milliseconds() - started, 1),
         **failure,
     }

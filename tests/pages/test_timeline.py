@@ -5,7 +5,6 @@ Today is 2026-01-20 in all of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -230,10 +229,17 @@ def test_on_the_limit_day_the_course_goes_on_and_on_the_day_after_it_restarts() 
 
 
 def test_the_first_dose_is_due_today_without_a_window_or_limit() -> None:
-    found = line()
+    found = line(order("1"), occasion=Occasion.ORDERS)
     assert [(m.kind, m.label, days_of(m)) for m in found.of(Lane.DUE)] == [
         (Kind.DUE, "1 mg due", ("2026-01-20", "2026-01-20"))
     ]
+
+
+def test_without_the_drug_on_record_nothing_is_due() -> None:
+    found = line()
+    assert found.headline == "No tarlatamab on record."
+    assert found.marks == ()
+    assert found.silent[Lane.DUE] == "no dose or order on record"
 
 
 def test_after_a_last_dose_of_an_uncertain_day_due_day_and_limit_are_doubtful() -> None:
@@ -469,18 +475,14 @@ def test_a_rule_that_raises_takes_down_only_itself_and_is_a_remark(monkeypatch: 
     def broken(*_: Any) -> None:
         raise ZeroDivisionError
 
-    questions: Mapping[str, Any] = {**engine_toxicity.STOP_QUESTIONS, "grade ever": broken}
-    monkeypatch.setattr(
-        "cds_service.engine.rulebook.CASE_TABLES", {"stop": questions, "hold": engine_toxicity.HOLD_QUESTIONS}
-    )
+    tables = {
+        "stop": {**engine_toxicity.STOP_QUESTIONS, "grade ever": broken},
+        "hold": engine_toxicity.HOLD_QUESTIONS,
+    }
     state = state_of(give(-8, "1"), crs(2, -7))
-    with monkeypatch.context() as whole:
-        whole.undo()
-        assessment = rulebook().assess(state, at=AT, zone=ZONE, occasion=Occasion.STATUS)
-        whole.setattr(
-            "cds_service.engine.rulebook.CASE_TABLES", {"stop": questions, "hold": engine_toxicity.HOLD_QUESTIONS}
-        )
-        found = timeline(state, assessment, at=AT, zone=ZONE)
+    assessment = rulebook().assess(state, at=AT, zone=ZONE, occasion=Occasion.STATUS)
+    monkeypatch.setattr("cds_service.engine.rulebook.CASE_TABLES", tables)
+    found = timeline(state, assessment, at=AT, zone=ZONE)
     assert "The rule CRS-STOP-G4 failed: it could not be assessed." in found.notes
     assert one(found, Kind.HOLD).rows == ("CRS-HOLD-G2",)
 
