@@ -142,7 +142,7 @@ def build(
         counters=counters,
         access=access_of(clients, review, door) if door else None,
         is_ready=Readiness(store.check, clock=services.milliseconds) if store else lambda: True,
-        quality=quality_of(store, regimen, offers, clients, door, settings) if store else None,
+        quality=quality_of(store, regimen, offers, clients, door) if store else None,
         root=root_of(settings.public_url or ""),
         shown=demonstration_of(settings) if settings.is_demo else None,
     )
@@ -197,7 +197,6 @@ def quality_of(
     offers: Sequence[services.Offer],
     clients: Sequence[Client],
     door: Doorkeeper | None,
-    settings: Settings,
 ) -> quality_page.Quality:
     """What the quality page reads: the store's figures, with the override reasons that this knowledge offers."""
     offered = {
@@ -210,7 +209,6 @@ def quality_of(
         reasons={code: words for (_, code), words in offered.items()},
         clients=tuple(client.name for client in clients),
         now=services.now,
-        root=root_of(settings.public_url or ""),
     )
 
 

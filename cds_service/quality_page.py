@@ -46,7 +46,7 @@ class Quality:
 
     `count`: what the store has of a period. `name_of`: Authorization header → the client's name; raises
     NotAuthenticated; None where no clients are registered. `services`: (id, hook). `reasons`: the words of the override
-    reasons that this service offers, by code. `root`: the path under which clients reach it.
+    reasons that this service offers, by code.
     """
 
     count: Callable[[Asked], Counted]
@@ -55,7 +55,6 @@ class Quality:
     reasons: Mapping[str, str]
     clients: tuple[str, ...]
     now: Callable[[], datetime]
-    root: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +83,8 @@ def parts(quality: Quality, *, answered: Answering) -> Blueprint:
     def look() -> Response:
         def shown() -> Response:
             reader = reader_of(quality)
-            return page("quality.html", here=ADDRESS, **_shown(figures(reader), quality, reader))
+            at_the_machine = {"root": ""} if reader.client is None else {}  # not by the public address
+            return page("quality.html", here=ADDRESS, **at_the_machine, **_shown(figures(reader), quality, reader))
 
         return _for_people(answered(shown))
 

@@ -10,6 +10,7 @@ import logging
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,18 @@ import msgspec
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
-from cds_service import demonstration_page, feedback, limits, metrics, openapi, pages, quality_page, services, wire
+from cds_service import (
+    demonstration_page,
+    feedback,
+    limits,
+    metrics,
+    openapi,
+    pages,
+    quality_page,
+    services,
+    timeline_page,
+    wire,
+)
 from cds_service.errors import (
     NotAuthenticated,
     NothingReadable,
@@ -158,9 +170,12 @@ def create_web(
         explained = explanations(ids, door, open_calls)
         web.register_blueprint(demonstration_page.demonstration(shown, entries, explained))
     if quality is not None:
-        web.register_blueprint(
-            quality_page.parts(quality, answered=lambda look: answer_page("quality", look, counters))
-        )
+        look_at = partial(answer_page, "quality", counters)
+        web.register_blueprint(quality_page.parts(quality, answered=look_at))
+    by_hook = {entry.hook: entry.id for entry in entries}
+    web.add_url_rule(
+        "/timeline", "timeline", partial(answer_timeline, door, counters, open_calls, by_hook), methods=["POST"]
+    )
     web.register_error_handler(HTTPException, refuse)
     web.after_request(lambda response: add_headers(response, door.origins))
     return web
@@ -324,7 +339,7 @@ def answer_feedback(
     return response
 
 
-def answer_page(name: str, look: Callable[[], Response], counters: metrics.Metrics) -> Response:
+def answer_page(name: str, counters: metrics.Metrics, look: Callable[[], Response]) -> Response:
     """What a page that is not for everybody shows, or the refusal, and one log line of who looked."""
     started = services.milliseconds()
     response, failure = answered(look, NO_FIGURES, NO_FIGURES_NOW)
@@ -332,6 +347,36 @@ def answer_page(name: str, look: Callable[[], Response], counters: metrics.Metri
     line = {
         "event": name,
         "client": g.get("reader", ""),
+        "status": response.status_code,
+        "milliseconds": round(services.milliseconds() - started, 1),
+        **failure,
+    }
+    log.log(logging.ERROR if "error" in failure else logging.INFO, msgspec.json.encode(line).decode())
+    return response
+
+
+def answer_timeline(
+    door: Access, counters: metrics.Metrics, open_calls: limits.CallsAtOnce, by_hook: Mapping[str, str]
+) -> Response:
+    """Show the course of the patient of a call, or of a posted record; the log has nothing of either."""
+    started, caller, service_id = services.milliseconds(), "", ""
+
+    def show() -> Response:
+        nonlocal caller, service_id
+        body = json_body()
+        service_id = timeline_page.service_of(body, by_hook)
+        caller = door.name_of(request.headers.get("Authorization"), service_id)
+        offer = door.offers[caller][service_id]
+        with open_calls.one_of(caller):
+            called = timeline_page.read_call(body, offer.entry.hook)
+            return timeline_page.shown(offer.answer(called), offer.entry.hook)
+
+    response, failure = answered(show, "The service failed; the timeline was not drawn.", NOT_REMEMBERED)
+    count_refusal(failure, counters)
+    line = {
+        "event": "timeline",
+        "service": service_id,
+        "client": caller,
         "status": response.status_code,
         "milliseconds": round(services.milliseconds() - started, 1),
         **failure,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from hashlib import sha256
@@ -293,7 +293,11 @@ def read_request(body: bytes, hook: str) -> HookRequest:
     Raises: RequestError naming the JSON path of each mistake, never the value; TooMuch.
     """
     beyond: list[str] = []
-    decoded = decode(body, beyond)
+    return request_of(decode(body, beyond), hook, beyond)
+
+
+def request_of(decoded: Mapping[str, Any], hook: str, beyond: Sequence[str] = ()) -> HookRequest:
+    """The call that a decoded body is; `beyond` as `decode` filled it. Raises: RequestError as above."""
     if isinstance(decoded.get("hook"), str) and decoded["hook"] != hook:
         raise RequestError(Mistake(path="hook", what=f"this service answers {hook}"))
     try:

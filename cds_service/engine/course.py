@@ -101,10 +101,22 @@ def first_row(regimen: Regimen) -> Row:
 
 def position_name(row: Row, course: Course) -> str:
     """`C1D8`, or the cycle and day counted from k."""
+    return _name_at(row, course.treatment_doses)
+
+
+def position_after(treatment_doses: int, regimen: Regimen) -> str:
+    """The name of the position of the dose that follows the step dose and k treatment doses."""
+    for row in regimen.table("schedule").rows:
+        if not row.flag("first_dose") and treatment_doses in row.range("treatment_doses"):
+            return _name_at(row, treatment_doses)
+    raise LookupError("the schedule has a gap")
+
+
+def _name_at(row: Row, treatment_doses: int) -> str:
     if not row.has("cycle_days"):
         return row.text("position")
     days = row.texts("cycle_days")
-    beyond = course.treatment_doses - (row.range("treatment_doses").at_least or 0)
+    beyond = treatment_doses - (row.range("treatment_doses").at_least or 0)
     cycle, place = divmod(beyond, len(days))
     return row.text("position").format(cycle=row.integer("first_cycle") + cycle, day=days[place])
 
