@@ -263,12 +263,12 @@ def _room_for(text: str, x: float, rows: _Rows, letter: float = LETTER) -> tuple
 
 
 def _most_telling_first(points: Sequence[Point]) -> list[Point]:
-    """Labels are placed in this order: what is not an ordinary dose, the last and the first one, then the others."""
+    """Labels are placed in this order: the last point, what is not an ordinary dose, the first one, then the others."""
     if not points:
         return []
     unusual = [p for p in points if not (p.mark.is_certain and p.mark.kind is Kind.TREATMENT)]
-    ends = [max(points, key=lambda p: p.x), min(points, key=lambda p: p.x)]
-    return list(dict.fromkeys([*unusual, *ends, *points]))
+    last, first = max(points, key=lambda p: p.x), min(points, key=lambda p: p.x)
+    return list(dict.fromkeys([last, *unusual, first, *points]))
 
 
 def _label(mark: Mark, *, dated: bool) -> str:

@@ -71,6 +71,12 @@ def test_a_course_of_two_years_has_dates_with_room_between_them_and_small_points
     assert all(bar.width >= 6 for bar in drawn.bars)
 
 
+def test_where_not_all_have_room_the_last_dose_has_its_place() -> None:
+    crowded = line(*gives((-120, "1"), (-113, "10"), (-3, "1"), (-1, "10")))
+    places = [text.text for text in drawing(crowded).texts if text.role == "place" and text.x > 600]
+    assert "C1D8" in places
+
+
 def test_a_dose_of_an_uncertain_day_spans_its_days_and_is_no_firm_point() -> None:
     (point,) = [point for point in drawing(UNSURE).points if point.mark.kind is Kind.STEP]
     assert point.high - point.low > 100
