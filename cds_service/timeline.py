@@ -19,7 +19,7 @@ from cds_service.engine.course import Position
 from cds_service.engine.history import DoseKind, Doubt
 from cds_service.engine.rulebook import Against, against
 from cds_service.engine.words import count_text, listed, mg_text
-from cds_service.timeline_doses import due, given, ordered, protection, watched
+from cds_service.timeline_doses import due, due_when, given, ordered, protection, watched
 from cds_service.timeline_harm import stops_and_holds, toxicities
 from cds_service.timeline_marks import Kind, Lane, Mark, Timeline
 from fhir_mappings.facts import Reading, TreatmentState
@@ -107,17 +107,16 @@ def _headline(case: Case, position: Position | None, stands: Against, *, is_held
     given_so_far = f"{count_text(len(doses), 'dose')} on record" if doses else "No dose on record"
     if doses and doses[-1].day.is_certain:
         given_so_far += f", the last {mg_text(doses[-1].mg)} on {doses[-1].day.earliest.isoformat()}"
-    return f"{given_so_far}. {_next(position, stands, is_held=is_held)}"
+    return f"{given_so_far}. {_next(position, stands, case.call.today, is_held=is_held)}"
 
 
-def _next(position: Position | None, stands: Against, *, is_held: bool) -> str:
+def _next(position: Position | None, stands: Against, today: date, *, is_held: bool) -> str:
     if stands.stops:
         return "To be stopped for good: no dose is due."
     if position is None:
         return "The doses on record are not certain: what is due is not known."
-    when = "from today" if position.number == 1 else f"on {position.due_on.isoformat()}"
-    due_next = f"{position.due} ({position.name}) {when}"
-    return f"To be withheld now; if the hold is lifted, {due_next}." if is_held else f"Next: {due_next}."
+    due_next = f"{position.due} ({position.name}), due {due_when(position, today)}"
+    return f"To be withheld now; if the hold is lifted: {due_next}." if is_held else f"Next: {due_next}."
 
 
 def _notes(call: Call, stands: Against) -> list[str]:

@@ -228,7 +228,7 @@ def _due(case: Case, position: Position, *, is_held: bool) -> Mark:
     last = _last_day(case)
     is_certain = position.number == 1 or last is None or last.is_certain
     spread = timedelta(0) if is_certain or last is None else last.latest - last.earliest
-    when = "from today" if position.number == 1 else f"on {position.due_on.isoformat()}"
+    when = due_when(position, case.call.today)
     why = " The course restarts." if position.is_restart else ""
     lifted = "If the hold is lifted, due" if is_held else "Due"
     doubt = "" if is_certain else " The day of the last dose is not known: counted the more cautious way."
@@ -243,6 +243,13 @@ def _due(case: Case, position: Position, *, is_held: bool) -> Mark:
         start_known=is_certain,
         rows=(position.row.id,),
     )
+
+
+def due_when(position: Position, today: date) -> str:
+    """`from today` for a first or restarted dose, else `on` its day, or `since` it once that is over."""
+    if position.number == 1:
+        return "from today"
+    return f"{'since' if position.due_on < today else 'on'} {position.due_on.isoformat()}"
 
 
 def _window(case: Case, position: Position) -> Mark | None:

@@ -74,7 +74,11 @@ def _span_text(onset: When | None, episode: Episode) -> str:
 
 
 def _day(when: When) -> str:
-    return day_text(when) if when.is_certain else f"on a day not known ({day_text(when)})"
+    return day_text(when) if when.is_certain else f"on {_since(when)}"
+
+
+def _since(when: When) -> str:
+    return day_text(when) if when.is_certain else f"a day not known ({day_text(when)})"
 
 
 def _grade_text(grade: int | None, *, at_least: bool) -> str:
@@ -171,7 +175,7 @@ def _standing(kind: Kind, finding: Finding, since: When | None, case: Case) -> M
     row = finding.row
     topic = row.text("topic")
     words = {Kind.STOP: "STOP", Kind.HOLD: "HOLD", Kind.CHECK: "CHECK"}[kind]
-    rests_on = f" Since {_day(since)} by the record." if since is not None else " Since when is not recorded."
+    rests_on = f" Since {_since(since)} by the record." if since is not None else " Since when is not recorded."
     mark = Mark(
         lane=Lane.HOLD,
         kind=kind,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import pairwise
+from math import ceil
 from typing import Final
 
 from cds_service.timeline_marks import Kind, Lane, Mark, Timeline
@@ -28,7 +29,7 @@ BAR: Final = 13
 TOP: Final = 66
 PAD: Final = 9
 MOST_ROWS: Final = 10
-STEPS: Final = (1, 7, 14, 28, 56, 84, 168, 364, 1820, 3640)
+STEPS: Final = (1, 7, 14, 28, 56, 84, 168, 364)
 """Days between two dates on the axis: one day, or whole weeks, so that the first days of cycles fall on them."""
 ROOM_OF_A_DATE: Final = 78
 LEGEND_COLUMNS: Final = 3
@@ -160,28 +161,32 @@ def scale_of(line: Timeline) -> Scale:
     first, last = min(core), max(core)
     for lane in (Lane.TOXICITY, Lane.HOLD):
         for mark in line.of(lane):
-            if mark.first is not None and mark.last is not None and mark.last >= first - timedelta(days=LEAD_DAYS):
-                first = min(first, max(mark.first, min(core) - timedelta(days=LEAD_DAYS)))
+            if mark.first is not None and mark.last is not None and mark.last >= _moved(first, -LEAD_DAYS):
+                first = min(first, max(mark.first, _moved(min(core), -LEAD_DAYS)))
                 last = max(last, mark.last)
-    last = max(last, first + timedelta(days=LEAST_DAYS))
+    last = max(last, _moved(first, LEAST_DAYS))
     span = (last - first).days + 1
-    return Scale(first=first - timedelta(days=1 + span // 60), last=last + timedelta(days=2 + span // 8))
+    return Scale(first=_moved(first, -1 - span // 60), last=_moved(last, 2 + span // 8))
+
+
+def _moved(day: date, days: int) -> date:
+    """The day so many days later, as far as there are days: a record may hold any."""
+    return date.fromordinal(min(max(day.toordinal() + days, 1), date.max.toordinal()))
 
 
 def ticks_of(line: Timeline, scale: Scale) -> tuple[Tick, ...]:
     """Dates at whole steps from the first day of the course, with the day of the course where it has begun."""
-    step = next((step for step in STEPS if step * scale.per_day >= ROOM_OF_A_DATE), STEPS[-1])
+    least = ROOM_OF_A_DATE / scale.per_day
+    step = next((step for step in STEPS if step >= least), STEPS[-1] * ceil(least / STEPS[-1]))
     anchor = line.day_one or scale.first
-    day = scale.first + timedelta(days=(anchor - scale.first).days % step)
+    begin = scale.first.toordinal() + (anchor - scale.first).days % step
     ticks: list[Tick] = []
     year = 0
-    while day <= scale.last:
+    for day in map(date.fromordinal, range(begin, scale.last.toordinal() + 1, step)):
         named = short_date(day) if day.year == year else f"{short_date(day)} {day.year}"
         year = day.year
-        has_begun = line.day_one is not None and day >= line.day_one
-        number = f"day {(day - line.day_one).days + 1}" if has_begun and line.day_one is not None else ""
+        number = f"day {(day - line.day_one).days + 1}" if line.day_one is not None and day >= line.day_one else ""
         ticks.append(Tick(x=scale.middle_of(day, day), date=named, day=number))
-        day += timedelta(days=step)
     return tuple(ticks)
 
 
@@ -258,12 +263,12 @@ def _room_for(text: str, x: float, rows: _Rows, letter: float = LETTER) -> tuple
 
 
 def _most_telling_first(points: Sequence[Point]) -> list[Point]:
-    """Labels are placed in this order: what is not an ordinary dose, the last and the first one, then the others."""
+    """Labels are placed in this order: the last point, what is not an ordinary dose, the first one, then the others."""
     if not points:
         return []
     unusual = [p for p in points if not (p.mark.is_certain and p.mark.kind is Kind.TREATMENT)]
-    ends = [max(points, key=lambda p: p.x), min(points, key=lambda p: p.x)]
-    return list(dict.fromkeys([*unusual, *ends, *points]))
+    last, first = max(points, key=lambda p: p.x), min(points, key=lambda p: p.x)
+    return list(dict.fromkeys([last, *unusual, first, *points]))
 
 
 def _label(mark: Mark, *, dated: bool) -> str:

@@ -228,6 +228,13 @@ def test_on_the_limit_day_the_course_goes_on_and_on_the_day_after_it_restarts() 
     assert of(passed, Kind.WINDOW) == []
 
 
+def test_on_its_due_day_a_dose_is_due_on_it_and_a_day_later_since_it() -> None:
+    today, late = line(give(-7, "1")), line(give(-8, "1"))
+    assert today.headline == "1 dose on record, the last 1 mg on 2026-01-13. Next: 10 mg (C1D8), due on 2026-01-20."
+    assert late.headline == "1 dose on record, the last 1 mg on 2026-01-12. Next: 10 mg (C1D8), due since 2026-01-19."
+    assert one(late, Kind.DUE).says == "Due since 2026-01-19: 10 mg, C1D8."
+
+
 def test_the_first_dose_is_due_today_without_a_window_or_limit() -> None:
     found = line(order("1"), occasion=Occasion.ORDERS)
     assert [(m.kind, m.label, days_of(m)) for m in found.of(Lane.DUE)] == [
@@ -281,7 +288,7 @@ def test_an_active_episode_goes_on_today_and_withholds_since_its_onset() -> None
     assert (episode.label, days_of(episode), episode.goes_on) == ("CRS G2", ("2026-01-13", "2026-01-20"), True)
     assert (hold.label, days_of(hold), hold.rows) == ("HOLD CRS", ("2026-01-13", "2026-01-20"), ("CRS-HOLD-G2",))
     assert one(found, Kind.DUE).label == "10 mg due if lifted"
-    assert "To be withheld now; if the hold is lifted, 10 mg (C1D15)" in found.headline
+    assert found.headline.endswith("To be withheld now; if the hold is lifted: 10 mg (C1D15), due since 2026-01-19.")
 
 
 def test_an_episode_that_is_over_is_a_bar_of_its_days_and_withheld_by_the_rules_in_them() -> None:
