@@ -13,7 +13,6 @@ from tests.support.running import running
 FOLDER: Final = Path(__file__).resolve().parents[2] / "docs" / "images"
 PICTURES: Final[Mapping[str, str]] = {
     "test-bench": "/#v5b",
-    "test-bench-crs": "/#v101b",
     "knowledge": "/knowledge#R2",
 }
 
@@ -26,7 +25,7 @@ def main() -> None:
         started() as browser,
     ):
         for name, address in PICTURES.items():
-            page = browser.new_page(viewport={"width": 1440, "height": 960}, color_scheme="light")
+            page = browser.new_page(viewport={"width": 1440, "height": 1400}, color_scheme="light")
             page.goto(demo.base + address)
             page.wait_for_load_state("networkidle")
             page.screenshot(path=FOLDER / f"{name}.png", animations="disabled")
