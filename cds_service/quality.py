@@ -50,6 +50,10 @@ class Asked:
     def days(self) -> int:
         return (self.until - self.since).days + 1
 
+    @property
+    def every_day(self) -> tuple[date, ...]:
+        return tuple(self.since + timedelta(days=number) for number in range(self.days))
+
 
 @dataclass(frozen=True, kw_only=True)
 class CallsCounted:

@@ -7,37 +7,65 @@ and the override reasons that this service offers. A client's own words are coun
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Integer, Select, and_, case, cast, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    Subquery,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+)
+from sqlalchemy.orm import aliased
 
-from cds_service.quality import COMMENT_ONLY, NO_REASON, OTHER_REASON, Asked, CallsCounted, CardsCounted, Counted
+from cds_service.quality import (
+    ANSWERED,
+    COMMENT_ONLY,
+    NO_REASON,
+    OTHER_REASON,
+    Asked,
+    CallsCounted,
+    CardsCounted,
+    Counted,
+)
 from cds_service.tables import CardShown, DecisionCard, DecisionMade, FeedbackGiven, FeedbackRejected
 
 MIXTURES_OF_KINDS: Final = 1_000
 """How many different sets of unknowns are told apart; the calls of rarer ones are counted together."""
 
 LONGEST_MS: Final = 60_000
-OK: Final = 200
 NO_UNKNOWNS: Final = "{}"
 
 
 def counted(connection: Connection, asked: Asked, offered: Iterable[tuple[str, str]]) -> Counted:
     """What the period has. `offered`: system and code of the override reasons of this service.
 
-    What was done with cards is asked before how many were shown: whatever comes between the two questions, no more
-    cards are answered than shown.
+    What was done with cards is asked before how many were shown, and calls with cards before all calls: whatever comes
+    between two questions, no part is more than its whole. SQLite is asked day by day, because it sorts the lines of a
+    day in memory, in half the time for a month of 1,000,000 calls; PostgreSQL reads its tables once for all.
     """
     is_sqlite = connection.dialect.name == "sqlite"
-    done = tuple(_done(connection, asked, is_sqlite=is_sqlite, offered=offered))
+    parts = [replace(asked, since=day, until=day) for day in asked.every_day] if is_sqlite else [asked]
+    done = tuple(some for part in parts for some in _done(connection, part, offered))
+    with_cards = _cards_of_calls(connection, asked)
+    calls = tuple(some for part in parts for some in _calls(connection, part))
+    answered = sum(some.number for some in calls if some.status == ANSWERED)
     return Counted(
         done=done,
-        shown=tuple(_shown(connection, asked, is_sqlite=is_sqlite)),
-        calls=tuple(_calls(connection, asked, is_sqlite=is_sqlite)),
+        shown=tuple(some for part in parts for some in _shown(connection, part)),
+        calls=calls,
         kinds=tuple(_kinds(connection, asked)),
-        cards=_cards_of_calls(connection, asked),
+        cards={0: answered - sum(with_cards.values()), **with_cards},
         clients=tuple(connection.execute(_clients(asked)).scalars()),
         unknown_cards=_unknown_cards(connection, asked),
         rejected=connection.execute(
@@ -56,8 +84,9 @@ def _within(moment: Any, table: Any, asked: Asked) -> list[ColumnElement[bool]]:
     return wanted
 
 
-def _day(moment: Any, *, is_sqlite: bool) -> ColumnElement[Any]:
+def _day(connection: Connection, moment: Any) -> ColumnElement[Any]:
     """The day in UTC: SQLite keeps moments as texts in UTC, PostgreSQL would use the zone of the connection."""
+    is_sqlite = connection.dialect.name == "sqlite"
     return (func.date(moment) if is_sqlite else func.date(func.timezone("UTC", moment))).label("day")
 
 
@@ -65,23 +94,22 @@ def _read_day(day: Any) -> date:
     return date.fromisoformat(str(day))
 
 
-def _grouped(inner: Select[Any]) -> Select[Any]:
-    """The lines of `inner`, each once, with their number. PostgreSQL groups by columns, not by like expressions."""
-    lines = inner.subquery()
+def _grouped(lines: Subquery) -> Select[Any]:
+    """The lines, each once, with their number. PostgreSQL groups by columns, not by like expressions."""
     return select(*lines.c, func.count().label("number")).group_by(*lines.c)
 
 
 # --- calls ------------------------------------------------------------------------------------------------------------
 
 
-def _calls(connection: Connection, asked: Asked, *, is_sqlite: bool) -> Iterable[CallsCounted]:
+def _calls(connection: Connection, asked: Asked) -> Iterable[CallsCounted]:
     found = select(
-        _day(DecisionMade.decided_at, is_sqlite=is_sqlite),
+        _day(connection, DecisionMade.decided_at),
         *(DecisionMade.service, DecisionMade.status),
         case((DecisionMade.unknowns != NO_UNKNOWNS, 1), else_=0).label("has_unknowns"),
         _tenths().label("tenths"),
     ).where(*_within(DecisionMade.decided_at, DecisionMade, asked))
-    for day, service, status, has_unknowns, tenths, number in connection.execute(_grouped(found)):
+    for day, service, status, has_unknowns, tenths, number in connection.execute(_grouped(found.subquery())):
         yield CallsCounted(
             day=_read_day(day),
             service=service,
@@ -121,12 +149,15 @@ def _kinds(connection: Connection, asked: Asked) -> Iterable[tuple[frozenset[str
 
 
 def _cards_of_calls(connection: Connection, asked: Asked) -> dict[int, int]:
-    """How many answered calls got no card, one card, two cards…"""
-    cards = select(func.count()).where(DecisionCard.decision == DecisionMade.id).scalar_subquery()
-    answered = select(cards.label("cards")).where(
-        DecisionMade.status == OK, *_within(DecisionMade.decided_at, DecisionMade, asked)
+    """How many answered calls got one card, two cards…"""
+    cards = (
+        select(func.count().label("cards"))
+        .select_from(DecisionMade)
+        .join(DecisionCard, DecisionCard.decision == DecisionMade.id)
+        .where(DecisionMade.status == ANSWERED, *_within(DecisionMade.decided_at, DecisionMade, asked))
+        .group_by(DecisionMade.id)
     )
-    return {cards_of_each: calls for cards_of_each, calls in connection.execute(_grouped(answered))}  # noqa: C416
+    return {cards_of_each: calls for cards_of_each, calls in connection.execute(_grouped(cards.subquery()))}  # noqa: C416
 
 
 def _clients(asked: Asked) -> Select[Any]:
@@ -139,61 +170,50 @@ def _clients(asked: Asked) -> Select[Any]:
 # --- cards ------------------------------------------------------------------------------------------------------------
 
 
-def _shown(connection: Connection, asked: Asked, *, is_sqlite: bool) -> Iterable[CardsCounted]:
+def _shown(connection: Connection, asked: Asked) -> Iterable[CardsCounted]:
     found = select(
         *(CardShown.leading_row, CardShown.topic, CardShown.action),
-        _day(CardShown.shown_at, is_sqlite=is_sqlite),
+        _day(connection, CardShown.shown_at),
     ).where(*_within(CardShown.shown_at, CardShown, asked))
-    for row, topic, action, day, number in connection.execute(_grouped(found)):
+    for row, topic, action, day, number in connection.execute(_grouped(found.subquery())):
         yield CardsCounted(key=(row, topic, action), day=_read_day(day), number=number)
 
 
-def _done(
-    connection: Connection, asked: Asked, *, is_sqlite: bool, offered: Iterable[tuple[str, str]]
-) -> Iterable[CardsCounted]:
+def _done(connection: Connection, asked: Asked, offered: Iterable[tuple[str, str]]) -> Iterable[CardsCounted]:
     """The last feedback on each card that was shown in the period; of two at the same moment the acceptance counts."""
-    order = func.row_number().over(
-        partition_by=(FeedbackGiven.client, FeedbackGiven.card),
-        order_by=(FeedbackGiven.outcome_at.desc(), FeedbackGiven.outcome, FeedbackGiven.key),
+    given, later = aliased(FeedbackGiven), aliased(FeedbackGiven)
+    is_later = or_(
+        later.outcome_at > given.outcome_at,
+        and_(later.outcome_at == given.outcome_at, later.outcome < given.outcome),
+        and_(later.outcome_at == given.outcome_at, later.outcome == given.outcome, later.key < given.key),
     )
-    given = (
+    of_the_same = select(later.key).where(later.client == given.client, later.card == given.card, is_later)
+    last = (
         select(
-            *(CardShown.leading_row, CardShown.topic, CardShown.action),
-            _day(CardShown.shown_at, is_sqlite=is_sqlite),
-            FeedbackGiven.outcome,
-            _reason(offered).label("reason"),
-            order.label("place"),
+            *(CardShown.leading_row, CardShown.topic, CardShown.action, given.outcome),
+            _day(connection, CardShown.shown_at),
+            _reason(given, offered).label("reason"),
         )
-        .join(FeedbackGiven, (FeedbackGiven.client == CardShown.client) & (FeedbackGiven.card == CardShown.card))
-        .where(*_within(CardShown.shown_at, CardShown, asked))
-        .subquery()
+        .join(given, (given.client == CardShown.client) & (given.card == CardShown.card))
+        .where(~of_the_same.exists(), *_within(CardShown.shown_at, CardShown, asked))
     )
-    columns = [column for column in given.c if column.key != "place"]
-    last = _grouped(select(*columns).where(given.c.place == 1))
-    for row, topic, action, day, outcome, reason, number in connection.execute(last):
+    for row, topic, action, outcome, day, reason, number in connection.execute(_grouped(last.subquery())):
         yield CardsCounted(key=(row, topic, action), day=_read_day(day), outcome=outcome, reason=reason, number=number)
 
 
-def _reason(offered: Iterable[tuple[str, str]]) -> ColumnElement[str]:
+def _reason(given: type[FeedbackGiven], offered: Iterable[tuple[str, str]]) -> ColumnElement[str]:
     """The code, where it is one that this service offers; else what kind of reason it is, and no word of it."""
+    is_none = and_(given.reason_code.is_(None), given.reason_display.is_(None))
     of_ours = [
-        (
-            and_(FeedbackGiven.reason_code == code, or_(FeedbackGiven.reason_system.is_(None), _is(system))),
-            literal(code),
-        )
+        (and_(given.reason_code == code, or_(given.reason_system.is_(None), given.reason_system == system)), code)
         for system, code in offered
     ]
-    is_another = or_(FeedbackGiven.reason_code.is_not(None), FeedbackGiven.reason_display.is_not(None))
     return case(
-        *of_ours,
-        (is_another, literal(OTHER_REASON)),
-        (FeedbackGiven.comment.is_not(None), literal(COMMENT_ONLY)),
-        else_=literal(NO_REASON),
+        (and_(is_none, given.comment.is_(None)), literal(NO_REASON)),
+        (is_none, literal(COMMENT_ONLY)),
+        *((is_it, literal(code)) for is_it, code in of_ours),
+        else_=literal(OTHER_REASON),
     )
-
-
-def _is(system: str) -> ColumnElement[bool]:
-    return FeedbackGiven.reason_system == system
 
 
 def _unknown_cards(connection: Connection, asked: Asked) -> int:
