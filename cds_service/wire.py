@@ -74,9 +74,10 @@ def _lost_a_key(body: bytes, kept: bytes) -> bool:
     """Whether a key stands twice in an object of `body`; `kept` is what the decoder kept of it, as compact JSON.
 
     Every key is followed by one colon, and colons in texts stand in both; so a key that was lost is a colon missing in
-    `kept`, unless an escaped colon makes up for it. Only then is the body read again, slowly.
+    `kept`, unless an escaped colon makes up for it. Only then is the body read again, slowly. A body that is compact
+    itself, as most EHRs send it, is what was kept.
     """
-    if body.count(b":") == kept.count(b":") and b"\\u00" not in body:
+    if body == kept or (body.count(b":") == kept.count(b":") and b"\\u00" not in body):
         return False
 
     def once(pairs: list[tuple[str, Any]]) -> None:

@@ -5,7 +5,7 @@ Values are compared as they are, never rounded. A bound (`<15`) decides only whe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,7 +13,18 @@ from typing import Final
 
 from cds_service.engine.words import day_text
 from cds_service.knowledge.regimen import Regimen, Row
-from fhir_mappings.facts import Analyte, Bound, LabResult, MaybeWhen, Sex, SupportKind, TreatmentState, Vital, When
+from fhir_mappings.facts import (
+    Analyte,
+    Bound,
+    LabResult,
+    MaybeWhen,
+    Sex,
+    SupportKind,
+    TreatmentState,
+    Vital,
+    VitalSign,
+    When,
+)
 
 UNITS: Final = {
     Analyte.NEUTROPHILS: "× 10⁹/L",
@@ -167,7 +178,14 @@ def crs_hint(state: TreatmentState, regimen: Regimen, since: When, not_before: d
     Never a diagnosis, and never above or below a clinician's grade.
     Source: ASTCT (Lee 2019), knowledge 4.1.
     """
-    signs = {row: _signs(row, state, since, not_before) for row in regimen.table("crs_grades").rows}
+    recent: dict[str, list[VitalSign]] = {}
+    for vital in state.vitals:
+        if _is_recent(vital.at, since, not_before):
+            recent.setdefault(vital.vital.value, []).append(vital)
+    signs = {
+        row: _supports(row, state, since, not_before) if row.has("count_from") else _signs(row, recent)
+        for row in regimen.table("crs_grades").rows
+    }
     held = [row for row, found in signs.items() if found]
     if not held:
         return None
@@ -175,18 +193,20 @@ def crs_hint(state: TreatmentState, regimen: Regimen, since: When, not_before: d
     return CrsHint(grade=max(row.integer("grade") for row in held), findings=tuple(findings), rows=tuple(held))
 
 
-def _signs(row: Row, state: TreatmentState, since: When, not_before: datetime) -> list[tuple[str, str]]:
+def _supports(row: Row, state: TreatmentState, since: When, not_before: datetime) -> list[tuple[str, str]]:
+    kind = SupportKind(row.text("sign"))
+    supports = [s for s in state.supports if s.kind is kind and _is_recent(s.at, since, not_before)]
+    names = {support.name.lower() for support in supports}
+    enough = len(names) >= row.integer("count_from")
+    return [(s.reference, f"{s.name} ({day_text(s.at)})") for s in supports] if enough else []
+
+
+def _signs(row: Row, recent: Mapping[str, Sequence[VitalSign]]) -> list[tuple[str, str]]:
     sign = row.text("sign")
-    if row.has("count_from"):
-        kind = SupportKind(sign)
-        supports = [s for s in state.supports if s.kind is kind and _is_recent(s.at, since, not_before)]
-        names = {support.name.lower() for support in supports}
-        enough = len(names) >= row.integer("count_from")
-        return [(s.reference, f"{s.name} ({day_text(s.at)})") for s in supports] if enough else []
     return [
         (vital.reference, f"{sign} {vital.value.normalize():f} {VITAL_UNITS[vital.vital]} ({day_text(vital.at)})")
-        for vital in state.vitals
-        if vital.vital.value == sign and _is_recent(vital.at, since, not_before) and _beyond(row, vital.value)
+        for vital in recent.get(sign, ())
+        if _beyond(row, vital.value)
     ]
 
 
