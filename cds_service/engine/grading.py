@@ -44,6 +44,7 @@ VITAL_UNITS: Final = {
     Vital.OXYGEN_SATURATION: "%",
 }
 _NO_CLOCK: Final = datetime.min.replace(tzinfo=UTC)
+_BEFORE_ALL: Final = (date.min, _NO_CLOCK)
 HIGH_IS_WORSE: Final = frozenset({Analyte.ALT, Analyte.AST, Analyte.BILIRUBIN, Analyte.CREATININE})
 IN_MULTIPLES: Final = frozenset({Analyte.ALT, Analyte.AST, Analyte.BILIRUBIN})
 
@@ -121,25 +122,27 @@ def result_day(result: LabResult) -> date:
 
 def _newest_key(result: LabResult) -> tuple[date, datetime]:
     """Of one day, a result with a clock time is newer than one without."""
-    instant = result.day.instant if isinstance(result.day, When) else None
-    return result_day(result), instant if instant is not None else _NO_CLOCK
+    day = result.day
+    return (day.latest, day.instant or _NO_CLOCK) if isinstance(day, When) else _BEFORE_ALL
 
 
-def newest(results: Iterable[LabResult], analyte: Analyte) -> LabResult | None:
-    """The newest usable result of an analyte; of equals the worse one, and the later one in the record."""
-    return newest_of_each(result for result in results if result.analyte is analyte).get(analyte)
-
-
-def newest_of_each(results: Iterable[LabResult]) -> dict[Analyte, LabResult]:
-    """The same for every analyte at once."""
-    found: dict[Analyte, tuple[tuple[date, datetime], LabResult]] = {}
-    for result in results:
+def newest(own: Iterable[LabResult]) -> LabResult | None:
+    """The newest usable result of one analyte; of equals the worse one, and the later one in the record."""
+    found: LabResult | None = None
+    moment = _BEFORE_ALL
+    for result in own:
         if result.value is None:
             continue
-        moment, known = _newest_key(result), found.get(result.analyte)
-        if known is None or moment > known[0] or (moment == known[0] and _badness(result) >= _badness(known[1])):
-            found[result.analyte] = moment, result
-    return {analyte: result for analyte, (_, result) in found.items()}
+        key = _newest_key(result)
+        if found is None or key > moment or (key == moment and _badness(result) >= _badness(found)):
+            found, moment = result, key
+    return found
+
+
+def newest_of_each(results: Mapping[Analyte, Iterable[LabResult]]) -> dict[Analyte, LabResult]:
+    """The same for every analyte that has a usable one."""
+    found = {analyte: newest(own) for analyte, own in results.items()}
+    return {analyte: result for analyte, result in found.items() if result is not None}
 
 
 def _badness(result: LabResult) -> Decimal:
@@ -153,7 +156,7 @@ def age_days(result: LabResult, today: date) -> int:
 
 def refusals(own: Sequence[LabResult], regimen: Regimen) -> list[tuple[LabResult, str]]:
     """Of the results of one analyte those that cannot be used and that nothing newer replaces, each with the reason."""
-    usable = next(iter(newest_of_each(own).values()), None)
+    usable = newest(own)
     since = result_day(usable) if usable is not None else date.min
     refused = [(result, result.refused) for result in own if result.value is None and result_day(result) >= since]
     if usable is not None and usable.range_refused:
