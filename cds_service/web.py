@@ -17,7 +17,7 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
-from cds_service import demonstration_page, feedback, limits, metrics, openapi, pages, services, wire
+from cds_service import demonstration_page, feedback, limits, metrics, openapi, pages, services, smart_page, wire
 from cds_service.errors import (
     NotAuthenticated,
     NothingReadable,
@@ -102,12 +102,13 @@ def create_web(
     is_ready: Callable[[], bool] = lambda: True,
     root: str = "",
     shown: demonstration_page.Demonstration | None = None,
+    app: smart_page.SmartApp | None = None,
 ) -> Flask:
     """The WSGI application that answers for `offers`; without `access` for everybody.
 
     Without a `recorder` nothing is kept: feedback is refused with 503. `is_ready`: whether the store can be reached;
     it answers at once. `root`: the path under which the service is reached, "" or "/base". `shown`: what the test bench
-    shows, in a demonstration.
+    shows, in a demonstration. `app`: the SMART app, where it is registered with an EHR.
     """
     door = access or open_to_everybody(offers)
     counters = counters or metrics.Metrics()
@@ -151,6 +152,8 @@ def create_web(
     show_knowledge(web, knowledge)
     answer_probes(web, is_ready)
     pages.add_frame(web, pages.Frame(root=root, is_demo=shown is not None))
+    if app is not None:
+        web.register_blueprint(smart_page.smart_app(app))
     if shown is not None:
         explained = explanations(ids, door, open_calls)
         web.register_blueprint(demonstration_page.demonstration(shown, entries, explained))
