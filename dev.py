@@ -9,8 +9,9 @@
 
 Everything is installed from the locks, with hashes checked, into .venv (and .venv-fhir for the real FHIR
 server of the tests, .venv-mutation for the tool that breaks the code). A second run installs nothing as long as
-the locks are the same. `test` also tests the store with a PostgreSQL server that it starts itself, if its programs are
-there (Debian and Ubuntu: apt install postgresql); where CI=true is set they must be.
+the locks are the same. `test` also tests the store with a PostgreSQL server that it starts itself, the proxy with nginx
+and the pages with Chromium, if their programs are there (Debian: apt install postgresql nginx-light chromium); where
+CI=true is set they must be.
 """
 
 from __future__ import annotations

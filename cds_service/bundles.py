@@ -111,10 +111,10 @@ def resource_of(entry: Any) -> Resource | None:
     """The resource of an entry, or the entry itself where it is one."""
     if not isinstance(entry, dict):
         return None
-    for candidate in (entry.get("resource"), entry):
-        if isinstance(candidate, dict) and _is_a_type(words(candidate.get("resourceType"))):
-            return candidate
-    return None
+    inside = entry.get("resource")
+    if isinstance(inside, dict) and _is_a_type(words(inside.get("resourceType"))):
+        return inside
+    return entry if _is_a_type(words(entry.get("resourceType"))) else None
 
 
 def _is_a_type(kind: str) -> bool:
@@ -167,7 +167,7 @@ def _read_page(found: Contents, page: Resource, wanted: Template, depth: int = 0
 
 def _is_match(entry: Any, resource: Resource | None, wanted: Template) -> bool:
     """Whether the entry answers the query, rather than accompany what does; by its type where it does not say so."""
-    mode = part(entry, "search", "mode") if isinstance(entry, dict) and "search" in entry else None
+    mode = part(entry["search"], "mode") if isinstance(entry, dict) and "search" in entry else None
     if isinstance(mode, str):
         return mode not in ("include", "outcome")
     return resource is None or wanted.asks_for(resource["resourceType"])

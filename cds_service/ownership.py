@@ -55,6 +55,9 @@ def owner(resource: Resource, patient_id: str) -> Owner:
     if kind == "Patient":
         named = words(resource.get("id"))
         return _by_id(named, patient_id) if named else Owner.UNNAMED
+    subject = resource.get("subject")
+    if isinstance(subject, dict) and subject.get("reference") == f"Patient/{patient_id}" and "patient" not in resource:
+        return Owner.THIS_PATIENT  # nearly always
     named_by = [value for member in _MEMBERS if (value := resource.get(member))]
     if not named_by:
         return Owner.UNNAMED if kind in NAMES_A_PATIENT else Owner.NOBODY
@@ -62,8 +65,6 @@ def owner(resource: Resource, patient_id: str) -> Owner:
 
 
 def _strictest(owners: list[Owner]) -> Owner:
-    if len(owners) == 1:
-        return owners[0]
     return next((found for found in (Owner.ANOTHER_PATIENT, Owner.UNNAMED) if found in owners), Owner.THIS_PATIENT)
 
 
@@ -79,7 +80,5 @@ def _by_reference(value: Any, patient_id: str) -> Owner:
 
 
 def _by_text(text: str, patient_id: str) -> Owner:
-    if text == f"Patient/{patient_id}":  # nearly always
-        return Owner.THIS_PATIENT
     found = _PATIENT.search(text.strip())
     return _by_id(found[1], patient_id) if found else Owner.UNNAMED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from fhir_mappings.characteristics import observation_codes
@@ -31,19 +32,19 @@ class Template:
     query: str
     needed: bool = False
 
-    @property
+    @cached_property
     def resource_type(self) -> str:
         return re.split(r"[/?]", self.query, maxsplit=1)[0]
 
     def asks_for(self, kind: str) -> bool:
         """Whether resources of this type answer the query: also under the name that an older FHIR has for them."""
-        return self.resource_type in (kind, RENAMED.get(kind))
+        return kind == self.resource_type or RENAMED.get(kind) == self.resource_type
 
-    @property
+    @cached_property
     def is_read(self) -> bool:
         return "?" not in self.query
 
-    @property
+    @cached_property
     def page_size(self) -> int | None:
         """The number of entries after which the query itself asks to cut its answer."""
         found = _PAGE_SIZE.search(self.query)

@@ -21,6 +21,7 @@ from cds_service.fhir_client import FhirClient, FhirReader, Question
 from cds_service.fhir_failure import Failure
 from cds_service.knowledge import sheet, sign_off
 from cds_service.knowledge.regimen import Regimen
+from cds_service.knowledge.statements import paraphrases
 from cds_service.patient_record import OneReading, Reader, gather, gather_of_the_drug
 from cds_service.prefetch import PREFETCH, templates_by_key
 from cds_service.smart_registrations import AppLinks
@@ -101,7 +102,7 @@ def knowledge_of(regimen: Regimen, accepted_by: str, entries: Sequence[wire.Serv
         markdown=sign_off.as_markdown(regimen, accepted_by),
         data=sign_off.as_data(regimen, accepted_by),
         fhir=fhir_knowledge.as_fhir(regimen, entries, accepted_by),
-        sheet=sheet.as_sheet(regimen, accepted_by),
+        sheet=sheet.as_sheet(regimen, accepted_by, paraphrases()),
     )
 
 

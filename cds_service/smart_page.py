@@ -21,7 +21,7 @@ import msgspec
 from flask import Blueprint, Response, request
 from markupsafe import Markup
 
-from cds_service import banner, card_html, limits, pages, services, smart, wire
+from cds_service import banner, card_html, limits, pages, services, smart, timeline_svg, wire
 from cds_service.client_auth import Remember
 from cds_service.errors import (
     NothingReadable,
@@ -36,6 +36,7 @@ from cds_service.sealed import Seal
 from cds_service.smart import Arrival, Launch, SmartClient
 from cds_service.smart_registrations import Issuer, find, public_keys
 from cds_service.smart_words import SAID
+from cds_service.timeline import timeline
 
 LAUNCH: Final = "/smart/launch"
 REDIRECT: Final = "/smart/redirect"
@@ -202,9 +203,11 @@ def _call_for(issuer: Issuer, token: smart.Token) -> wire.HookRequest:
     )
 
 
-def timeline_of(_grounds: services.Grounds | None) -> Markup:
+def timeline_of(grounds: services.Grounds | None) -> Markup:
     """The treatment on a time axis; empty where nothing was read."""
-    return Markup("")
+    if grounds is None:
+        return Markup("")
+    return timeline_svg.fragment(timeline(grounds.state, grounds.assessment, at=grounds.at, zone=grounds.zone))
 
 
 # --- what a card told the app -------------------------------------------------------------------------------------

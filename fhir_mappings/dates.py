@@ -22,6 +22,8 @@ _DATE_TIME: Final = re.compile(
 _LONGEST: Final = 200
 _YEARS: Final = range(1850, 2200)
 """Years that a record can speak of. Others are mistakes or stand for "never", and leave no room to count days from."""
+UNREAD: Final = "its date could not be read"
+_PERIODS: Final = (dict, list)
 DATE_IN_TEXT: Final = re.compile(r"(?<![\d-])(?:19|20)\d\d-\d\d(?:-\d\d)?(?![\d-])")
 
 
@@ -34,8 +36,12 @@ def when(value: Any, zone: ZoneInfo, what: str = "date", origin: str = "") -> Ma
     """
     if value is None:
         return NotRecorded
-    read = _when(value.strip(), zone) if isinstance(value, str) and len(value) < _LONGEST else None
-    return read or Unknown(what=what, why="its date could not be read", reference=origin)
+    return read_when(value, zone) or Unknown(what=what, why=UNREAD, reference=origin)
+
+
+def read_when(value: Any, zone: ZoneInfo) -> When | None:
+    """The same of a value that is there; None where it is no date that can be read."""
+    return _when(value.strip(), zone) if isinstance(value, str) and len(value) < _LONGEST else None
 
 
 @lru_cache(maxsize=4096)
@@ -83,18 +89,22 @@ def first_when(resource: Resource, zone: ZoneInfo, *names: str) -> MaybeWhen:
     """The first of these elements that is there: a date, or a Period's start."""
     for name in names:
         value = resource.get(name)
-        if isinstance(value, dict | list):
+        if isinstance(value, _PERIODS):
             value = part(value, "start")
         if value is not None:
-            return when(value, zone, words(resource.get("resourceType")), reference_of(resource))
+            return read_when(value, zone) or _unread(resource)
     return NotRecorded
+
+
+def _unread(resource: Resource) -> Unknown:
+    return Unknown(what=words(resource.get("resourceType")), why=UNREAD, reference=reference_of(resource))
 
 
 def end_of(resource: Resource, clinic: Clinic, names: Iterable[str]) -> MaybeWhen:
     """The end of the first of these Periods that has one."""
     for name in names:
         if (end := part(resource.get(name), "end")) is not None:
-            return when(end, clinic.zone, words(resource.get("resourceType")), reference_of(resource))
+            return read_when(end, clinic.zone) or _unread(resource)
     return NotRecorded
 
 

@@ -24,7 +24,7 @@ from fhir_mappings.elements import (
     unreadable,
 )
 from fhir_mappings.facts import CancerFinding, CancerRecord, DrugAllergy, OrganFinding, OrganRecord, Unknown
-from fhir_mappings.observations import day_of, holders, is_panel, is_said_absent, known_code, value_of
+from fhir_mappings.observations import day_of, holders, is_panel, is_said_absent, value_of
 from fhir_mappings.terminology import normalised, value_set
 from fhir_mappings.versions import GIVEN, PERFORMED, WRITTEN
 from fhir_mappings.wording import Standing, affirmed, statements
@@ -151,9 +151,7 @@ def cancer_observed(observation: Resource, clinic: Clinic) -> tuple[CancerRecord
     for holder in holders(observation):
         value, concept = value_of(holder), holder.get("code")
         name = next(iter(all_texts(value)), "")[:80]
-        if known_code(concept, known) is not None or any(
-            known.mentions(normalised(text)) for text in all_texts(concept)
-        ):
+        if coded(concept, known) is not None or any(known.mentions(normalised(text)) for text in all_texts(concept)):
             course = _course_of(value)
             if course is not None:
                 found.append(CancerRecord(reference=reference, finding=course, day=day, name=name))

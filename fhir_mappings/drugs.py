@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Any, Final
 
 from fhir_mappings.chart import Resource
-from fhir_mappings.elements import Coding, codings, contained, objects, own_texts, part, reference, words
+from fhir_mappings.elements import (
+    CodeableConcept,
+    Coding,
+    codings,
+    contained,
+    objects,
+    own_texts,
+    part,
+    read_concept,
+    reference,
+    words,
+)
 from fhir_mappings.terminology import Concept, ValueSet, normalised, value_set
 from fhir_mappings.versions import INGREDIENTS
 from fhir_mappings.wording import clauses, says
 
 _INLINE: Final = ("medicationCodeableConcept", "medicationReference", "medication")
+_POINTS_ON: Final = frozenset({"reference", "display", "concept"})
+"""Members of what is no plain CodeableConcept: a Reference, R5's CodeableReference."""
 _DEEPEST_INGREDIENT: Final = 3
 
 
@@ -38,9 +52,30 @@ class Medication:
     is_stated: bool = False
     definition: Resource | None = None
 
+    @cached_property
+    def kind(self) -> Recognition:
+        """Whether it is the drug: `kind_of`, told once."""
+        return _kind_of(self)
+
+    @cached_property
+    def known_as(self) -> dict[ValueSet, Concept | None]:
+        """What it is in the value sets that it was looked up in."""
+        return {}
+
 
 def medication_of(resource: Resource, medications: Mapping[str, Resource]) -> Medication:
     """The medication of an order or administration: inline, contained, in the Bundle, fetched, or its ingredients."""
+    inline = resource.get("medicationCodeableConcept")
+    if isinstance(inline, dict) and inline.keys().isdisjoint(_POINTS_ON) and resource.keys().isdisjoint(_INLINE[1:]):
+        return read_concept(inline).answer(_named_by, value_set("drug"))
+    return _looked_up(resource, medications)
+
+
+def _named_by(concept: CodeableConcept, _: ValueSet) -> Medication:
+    return _medication(concept.codings, concept.own_texts)
+
+
+def _looked_up(resource: Resource, medications: Mapping[str, Resource]) -> Medication:
     stated = [resource[name] for name in _INLINE if resource.get(name) is not None]
     concepts: list[Any] = []
     names: list[str] = []
@@ -56,11 +91,17 @@ def medication_of(resource: Resource, medications: Mapping[str, Resource]) -> Me
         ]
     coded = tuple(coding for concept in concepts if concept is not None for coding in codings(concept))
     names += [text for concept in concepts if concept is not None for text in own_texts(concept)]
-    names += [coding.display for coding in coded]
+    return _medication(coded, names, is_stated=bool(stated), definition=definition)
+
+
+def _medication(
+    coded: tuple[Coding, ...], names: Iterable[str], *, is_stated: bool = True, definition: Resource | None = None
+) -> Medication:
+    every = (*names, *(coding.display for coding in coded))
     return Medication(
         codings=tuple(coding for coding in coded if coding.code),
-        names=tuple(dict.fromkeys(name for name in names if name and normalised(name))),
-        is_stated=bool(stated),
+        names=tuple(dict.fromkeys(name for name in every if name and normalised(name))),
+        is_stated=is_stated,
         definition=definition,
     )
 
@@ -94,6 +135,12 @@ def _of_definition(definition: Resource, medications: Mapping[str, Resource], de
 
 def known_as(medication: Medication, known: ValueSet) -> Concept | None:
     """What the medication is in this value set: by code, else by a name in its texts."""
+    if known not in medication.known_as:
+        medication.known_as[known] = _look_up(medication, known)
+    return medication.known_as[known]
+
+
+def _look_up(medication: Medication, known: ValueSet) -> Concept | None:
     for coding in medication.codings:
         if (found := known.coded(coding.system, coding.code)) is not None:
             return found
@@ -107,6 +154,10 @@ def kind_of(medication: Medication) -> Recognition:
     A bare code of another system (RxNorm, local) could be the drug's: UNREADABLE.
     Source: clinical rules, Given doses 7.
     """
+    return medication.kind
+
+
+def _kind_of(medication: Medication) -> Recognition:
     if not medication.is_stated:
         return Recognition.NONE
     if is_the_drug(medication):

@@ -6,11 +6,12 @@ Nothing here raises on what it is given. What is absent is `NotRecorded`; what i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, NamedTuple
+from functools import cached_property, lru_cache
+from typing import Any, Final, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from fhir_mappings.chart import Resource
@@ -19,7 +20,12 @@ from fhir_mappings.terminology import Concept, ValueSet, system_uri
 from fhir_mappings.versions import NOT_DONE, NOTES, STATUSES
 
 _LONGEST_TEXT: Final = 4000
+_LONGEST_KEPT: Final = 400
+"""Characters of a concept that is kept; real ones have some hundred."""
 _LARGEST_EXPONENT: Final = 12
+_LISTS: Final = (list, tuple)  # made once: `list | tuple` in a call makes a new union each time
+_NUMBERS: Final = (int, float, Decimal, str)
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +36,11 @@ class Clinic:
     at: datetime
     patient_id: str
 
-    @property
+    @cached_property
     def patient(self) -> str:
         return f"Patient/{self.patient_id}"
 
-    @property
+    @cached_property
     def today(self) -> date:
         return self.at.date()
 
@@ -51,14 +57,14 @@ def items(value: Any) -> tuple[Any, ...]:
     """The entries of a list; a single value where a list is expected is its only entry."""
     if value is None:
         return ()
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
+    return tuple(value) if isinstance(value, _LISTS) else (value,)
 
 
 def objects(value: Any) -> tuple[Mapping[str, Any], ...]:
     """The objects among the entries."""
     if isinstance(value, dict):  # decoded JSON knows no other mapping; an ABC check costs ten times as much
         return (value,)
-    if isinstance(value, list | tuple):
+    if isinstance(value, _LISTS):
         return tuple([entry for entry in value if isinstance(entry, dict)])
     return ()
 
@@ -77,12 +83,7 @@ def part(value: Any, *path: str) -> Any:
 
 def code_of(value: Any) -> str:
     """A FHIR code in lower case, also where it comes as a CodeableConcept; "" if missing."""
-    if isinstance(value, str):
-        return value.strip().lower()
-    for coding in codings(value):
-        if coding.code:
-            return coding.code.lower()
-    return words(part(value, "text")).lower()
+    return value.strip().lower() if isinstance(value, str) else read_concept(value).code
 
 
 def status_of(resource: Resource) -> str:
@@ -95,7 +96,7 @@ def status_of(resource: Resource) -> str:
 
 def number(value: Any) -> Decimal | None:
     """A finite number of readable size, also where it comes as a text; None otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         return None
     if isinstance(value, int) and value.bit_length() > 64:  # a longer one costs time to write out
         return None
@@ -154,6 +155,9 @@ def contained(resource: Resource, pointer: str) -> Resource | None:
 
 def belongs_elsewhere(resource: Resource, clinic: Clinic) -> Unknown | None:
     """The Unknown of a resource whose subject is not this patient; None if it is, or if it names no subject."""
+    subject = resource.get("subject")
+    if isinstance(subject, dict) and subject.get("reference") == clinic.patient and "patient" not in resource:
+        return None  # nearly always
     for name in ("subject", "patient"):
         value = resource.get(name)
         if value is None:
@@ -181,8 +185,95 @@ class Coding(NamedTuple):
     display: str
 
 
-def codings(value: Any) -> tuple[Coding, ...]:
-    """The codings of a CodeableConcept, of a list of them, or of a bare Coding."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CodeableConcept:
+    """What a CodeableConcept, a list of them, a bare Coding or a text says.
+
+    `own_texts` is what it says in words of its own: text, a plain string, and the display of a coding without a code.
+    `all_texts` are these and the displays of codes. `code` is its first code in lower case, else its text, "" without.
+    """
+
+    codings: tuple[Coding, ...]
+    own_texts: tuple[str, ...]
+    all_texts: tuple[str, ...]
+    code: str
+    _answers: dict[Any, Any] = field(default_factory=dict)
+
+    def answer(self, question: Callable[[CodeableConcept, ValueSet], _Answer], known: ValueSet) -> _Answer:
+        """The answer to a question about the concept and a value set; found once for as long as the concept is kept."""
+        if (question, known) not in self._answers:
+            self._answers[question, known] = question(self, known)
+        answer: _Answer = self._answers[question, known]
+        return answer
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing at all."""
+        return not self.all_texts and not self.code
+
+
+def in_set(concept: CodeableConcept, known: ValueSet) -> Concept | None:
+    """The first of its codings that the value set knows."""
+    for coding in concept.codings:
+        if coding.code and (found := known.coded(coding.system, coding.code)) is not None:
+            return found
+    return None
+
+
+def read_concept(value: Any) -> CodeableConcept:
+    """What a concept says. The same ones stand all over a record: those of usual shape and length are read once."""
+    if value is None:
+        return _NOTHING
+    parts = _parts(value)
+    try:
+        if parts and sum(map(len, parts)) <= _LONGEST_KEPT:
+            return _usual_concept(parts)
+    except TypeError:  # something else than a text stands where one belongs
+        return _read_concept(value)
+    return _read_concept(value)
+
+
+_NOTHING: Final = CodeableConcept(codings=(), own_texts=(), all_texts=(), code="")
+
+
+def _parts(value: Any) -> tuple[Any, ...]:
+    """All that counts of a concept with codings or a text: text, then system, code and display of each coding."""
+    if not isinstance(value, dict):
+        return ()
+    inner = value.get("coding")
+    if inner is None and "code" not in value and "display" not in value:
+        return (value.get("text"),)
+    if not isinstance(inner, list):
+        return ()
+    parts = [value.get("text", "")]
+    for coding in inner:
+        if not isinstance(coding, dict):
+            return ()
+        parts += coding.get("system", ""), coding.get("code", ""), coding.get("display", "")
+    return tuple(parts) if inner else ()
+
+
+@lru_cache(maxsize=4096)
+def _usual_concept(parts: tuple[str, ...]) -> CodeableConcept:
+    each = zip(parts[1::3], parts[2::3], parts[3::3], strict=True)
+    coding = [{"system": system, "code": code, "display": display} for system, code, display in each]
+    return _read_concept({"text": parts[0], **({"coding": coding} if coding else {})})
+
+
+def _read_concept(value: Any) -> CodeableConcept:
+    found = _codings(value)
+    own = [words(entry) for entry in items(value) if isinstance(entry, str)]
+    own += [words(concept.get("text")) for concept in objects(value)]
+    own += [coding.display for coding in found if not coding.code]
+    own_texts = tuple([text for text in own if text])
+    displays = [coding.display for coding in found if coding.code and coding.display]
+    code = next((coding.code for coding in found if coding.code), words(part(value, "text")))
+    return CodeableConcept(
+        codings=found, own_texts=own_texts, all_texts=tuple(dict.fromkeys((*own_texts, *displays))), code=code.lower()
+    )
+
+
+def _codings(value: Any) -> tuple[Coding, ...]:
     found: list[Coding] = []
     for concept in objects(value):
         inner = objects(concept.get("coding")) or ((concept,) if "code" in concept or "display" in concept else ())
@@ -193,31 +284,24 @@ def codings(value: Any) -> tuple[Coding, ...]:
     return tuple(found)
 
 
+def codings(value: Any) -> tuple[Coding, ...]:
+    """The codings of a CodeableConcept, of a list of them, or of a bare Coding."""
+    return read_concept(value).codings
+
+
 def own_texts(value: Any) -> tuple[str, ...]:
     """What a concept says in words of its own: text, a plain string, and the display of a coding without a code."""
-    return _own_texts(value, codings(value))
-
-
-def _own_texts(value: Any, coded: tuple[Coding, ...]) -> tuple[str, ...]:
-    found = [words(entry) for entry in items(value) if isinstance(entry, str)]
-    found += [words(concept.get("text")) for concept in objects(value)]
-    found += [coding.display for coding in coded if not coding.code]
-    return tuple([text for text in found if text])
+    return read_concept(value).own_texts
 
 
 def all_texts(value: Any) -> tuple[str, ...]:
     """`own_texts`, and the displays of codes."""
-    coded = codings(value)
-    displays = [coding.display for coding in coded if coding.code and coding.display]
-    return tuple(dict.fromkeys((*_own_texts(value, coded), *displays)))
+    return read_concept(value).all_texts
 
 
 def coded(value: Any, known: ValueSet) -> Concept | None:
     """The first coding of the concept that the value set knows."""
-    for coding in codings(value):
-        if coding.code and (found := known.coded(coding.system, coding.code)) is not None:
-            return found
-    return None
+    return read_concept(value).answer(in_set, known)
 
 
 def extensions(element: Any, *ends: str) -> tuple[Mapping[str, Any], ...]:

@@ -51,12 +51,13 @@ def laboratory_results(observation: Resource, clinic: Clinic) -> tuple[LabResult
     Units: beside each Analyte. A refused value stays as a result that says why.
     """
     known = value_set("laboratory-tests")
-    return tuple(
+    found = [
         _result(observation, holder, concept, clinic)
         for holder in holders(observation)
         if (concept := subject_of(holder.get("code"), known)) is not None
         if not is_said_absent(holder) and not (holder is observation and is_panel(observation))
-    )
+    ]
+    return tuple(found)
 
 
 def _result(observation: Resource, holder: Mapping[str, Any], concept: Concept, clinic: Clinic) -> LabResult:
@@ -100,8 +101,12 @@ def _implausible(value: Decimal | None, concept: Concept, low: str, high: str) -
 
 def _upper_normal(holder: Mapping[str, Any], concept: Concept) -> tuple[Decimal | None, str]:
     """The upper limit of normal, converted by its own unit, and why a range that is there was refused."""
-    ranges = [entry for entry in objects(holder.get("referenceRange")) if _is_normal_range(entry)]
-    found = [end for entry in ranges if (end := _upper_of(entry, concept.word("dimension"))) is not None]
+    dimension = concept.word("dimension")
+    found = [
+        end
+        for entry in objects(holder.get("referenceRange"))
+        if _is_normal_range(entry) and (end := _upper_of(entry, dimension)) is not None
+    ]
     usable = {end.value for end in found if end.value is not None}
     if len(usable) > 1:
         return None, "it has several upper limits"
@@ -116,7 +121,9 @@ _RANGE_KINDS: Final = ("type", "meaning")  # DSTU2 says meaning
 
 
 def _is_normal_range(entry: Mapping[str, Any]) -> bool:
-    kinds = {coding.code.lower() for name in _RANGE_KINDS if name in entry for coding in codings(entry[name])} - {""}
+    if entry.keys().isdisjoint(_RANGE_KINDS):
+        return True
+    kinds = {coding.code.lower() for name in _RANGE_KINDS for coding in codings(entry.get(name))} - {""}
     return not kinds or "normal" in kinds
 
 
@@ -147,13 +154,14 @@ def vital_signs(observation: Resource, clinic: Clinic) -> tuple[VitalSign | Unkn
 
     Units: beside each Vital. Unknown: a value that is missing without a word, unreadable or implausible.
     """
-    return tuple(
+    known = value_set("vital-signs")
+    found = [
         _vital(observation, holder, concept, clinic)
         for holder in holders(observation)
+        if (concept := subject_of(holder.get("code"), known)) is not None and concept.meaning in _VITALS
         if not is_said_absent(holder) and not (holder is observation and is_panel(observation))
-        if (concept := subject_of(holder.get("code"), value_set("vital-signs"))) is not None
-        and concept.meaning in _VITALS
-    )
+    ]
+    return tuple(found)
 
 
 def _vital(observation: Resource, holder: Mapping[str, Any], concept: Concept, clinic: Clinic) -> VitalSign | Unknown:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from fhir_mappings.chart import Resource
 from fhir_mappings.dates import first_when
-from fhir_mappings.elements import Clinic, code_of, objects, own_texts
+from fhir_mappings.elements import Clinic, CodeableConcept, code_of, in_set, objects, read_concept
 from fhir_mappings.facts import MaybeWhen
 from fhir_mappings.terminology import Concept, ValueSet, normalised
 
@@ -38,12 +38,12 @@ def value_of(holder: Mapping[str, Any]) -> Any:
 
 def is_said_absent(holder: Mapping[str, Any]) -> bool:
     """Whether it says why it has no value."""
-    return value_of(holder) is None and holder.get("dataAbsentReason") is not None
+    return holder.get("dataAbsentReason") is not None and value_of(holder) is None
 
 
 def is_panel(observation: Resource) -> bool:
     """Whether it has components in place of a value."""
-    return value_of(observation) is None and bool(objects(observation.get("component")))
+    return "component" in observation and value_of(observation) is None and bool(objects(observation["component"]))
 
 
 def holders(observation: Resource) -> tuple[Mapping[str, Any], ...]:
@@ -54,19 +54,9 @@ def holders(observation: Resource) -> tuple[Mapping[str, Any], ...]:
 
 def subject_of(concept: Any, known: ValueSet) -> Concept | None:
     """What is observed: by code, else by a name that is the whole of one of the concept's own texts."""
-    found = known_code(concept, known)
-    if found is not None:
-        return found
-    return next((c for t in own_texts(concept) if (c := known.exactly(normalised(t))) is not None), None)
+    return read_concept(concept).answer(_subject_in, known)
 
 
-def known_code(concept: Any, known: ValueSet) -> Concept | None:
-    """`elements.coded` without building codings: it runs once for every Observation of the record."""
-    for entry in objects(concept):
-        for coding in objects(entry.get("coding")):
-            code, system = coding.get("code"), coding.get("system")
-            if isinstance(code, str) and isinstance(system, str):
-                found = known.coded(system, code)
-                if found is not None:
-                    return found
-    return None
+def _subject_in(concept: CodeableConcept, known: ValueSet) -> Concept | None:
+    named = (known.exactly(normalised(text)) for text in concept.own_texts)
+    return in_set(concept, known) or next((found for found in named if found is not None), None)

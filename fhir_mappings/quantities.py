@@ -58,7 +58,7 @@ def _unit(dimension: str, system: str, code: str, spelled: str) -> UnitOfMeasure
 
 
 _LONGEST_KEPT: Final = 200
-"""Characters of a part of a quantity; real ones have some twenty."""
+"""Characters of all parts of a quantity; real ones have some fifty."""
 
 
 def measured(quantity: Any, dimension: str) -> Measured:
@@ -67,7 +67,7 @@ def measured(quantity: Any, dimension: str) -> Measured:
     value, comparator, unit = said.get("value"), said.get("comparator"), said.get("unit")
     shown = str(value) if isinstance(value, Decimal) else ""  # 5.0 and 5.00 are equal, but are shown as received
     parts = (value, shown, comparator, unit, said.get("code"), said.get("system"))
-    if any(isinstance(part, str) and len(part) > _LONGEST_KEPT for part in parts):
+    if sum([len(part) for part in parts if isinstance(part, str)]) > _LONGEST_KEPT:
         return _measured.__wrapped__(dimension, *parts)  # thousands of long ones would fill the memory
     try:
         return _measured(dimension, *parts)

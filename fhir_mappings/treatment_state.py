@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -27,9 +27,12 @@ from fhir_mappings.diagnoses import (
 from fhir_mappings.drugs import Medication, Recognition, kind_of, known_as, medication_of
 from fhir_mappings.elements import (
     Clinic,
+    CodeableConcept,
     all_texts,
     belongs_elsewhere,
     code_of,
+    in_set,
+    read_concept,
     reference_of,
     status_of,
     unreadable,
@@ -64,7 +67,7 @@ from fhir_mappings.fertility import contraception_observed, contraceptive_order,
 from fhir_mappings.graded_observations import of_observation
 from fhir_mappings.laboratory import ANALYTES, laboratory_results, vital_signs
 from fhir_mappings.medications import MOST_DOSES, ordered_doses
-from fhir_mappings.observations import is_usable, known_code, value_of
+from fhir_mappings.observations import is_usable, value_of
 from fhir_mappings.pregnancy import pregnancy_condition, pregnancy_observed
 from fhir_mappings.supports import (
     breathing_support,
@@ -74,7 +77,7 @@ from fhir_mappings.supports import (
     pressor_given,
     pressor_ordered,
 )
-from fhir_mappings.terminology import anything_in, normalised
+from fhir_mappings.terminology import ValueSet, anything_in, normalised
 from fhir_mappings.toxicities import of_adverse_event, of_condition
 from fhir_mappings.versions import NOTES, REASONS
 
@@ -150,53 +153,49 @@ def read(chart: Chart, *, zone: ZoneInfo, at: datetime) -> TreatmentState:
     drafts = tuple(
         (entry, order)
         for entry, order in enumerate(chart.draft_orders)
-        if _is_ours(order, clinic, found, is_draft=True)
+        if _type_if_ours(order, clinic, found, is_draft=True)
     )
-    resources = tuple(resource for resource in chart.resources if _is_ours(resource, clinic, found))
-    medications = {
-        id(resource): medication_of(resource, chart.medications)
-        for resource in (*(order for _, order in drafts), *resources)
-        if words(resource.get("resourceType")) in (*_ORDERS, _ADMINISTRATION)
-    }
+    resources = [(kind, one) for one in chart.resources if (kind := _type_if_ours(one, clinic, found)) in _READERS]
+    on_record = tuple(resource for kind, resource in resources if kind in _ORDERS)
+    given = tuple(resource for kind, resource in resources if kind == _ADMINISTRATION)
+    drafted = (order for _, order in drafts if words(order.get("resourceType")) in (*_ORDERS, _ADMINISTRATION))
+    of_medications = (*drafted, *on_record, *given)
+    medications = {id(resource): medication_of(resource, chart.medications) for resource in of_medications}
     kinds = {identity: kind_of(medication) for identity, medication in medications.items()}
     reading = _Reading(
         clinic=clinic,
         chart=chart,
         medications=medications,
         kinds=kinds,
-        recognised=_recogniser(chart, resources, kinds),
+        recognised=_recogniser(chart, of_medications, kinds),
         found=found,
     )
-    _read_orders(drafts, resources, reading)
-    for resource in resources:
-        reader = _READERS.get(words(resource.get("resourceType")))
-        if reader is not None:
-            reader(resource, reading)
+    _read_orders(drafts, on_record, reading)
+    for kind, resource in resources:
+        _READERS[kind](resource, reading)
     for appointment in chart.appointments:
         found.keep(found.visits, visit_of(appointment, reading.recognised, clinic))
     return _state(chart, found)
 
 
-def _is_ours(resource: Any, clinic: Clinic, found: _Findings, *, is_draft: bool = False) -> bool:
-    """Whether a resource is one, and this patient's; if not, it becomes an Unknown."""
-    if not isinstance(resource, dict) or not words(resource.get("resourceType")):
+def _type_if_ours(resource: Any, clinic: Clinic, found: _Findings, *, is_draft: bool = False) -> str:
+    """The type of a resource of this patient; "" for what is none or another's, which becomes an Unknown."""
+    kind = words(resource.get("resourceType")) if isinstance(resource, dict) else ""
+    if not kind:
         found.unknowns.append(Unknown(what="resource", why="it is no FHIR resource"))
-        return False
+        return ""
     elsewhere = belongs_elsewhere(resource, clinic)
     if elsewhere is not None:
         found.unknowns.append(replace(elsewhere, what=DRAFT) if is_draft else elsewhere)
-    return elsewhere is None
+        return ""
+    return kind
 
 
 def _recogniser(
-    chart: Chart, resources: tuple[Resource, ...], kinds: Mapping[int, Recognition]
+    chart: Chart, of_medications: Sequence[Resource], kinds: Mapping[int, Recognition]
 ) -> Callable[[str], Recognition | None]:
     """Whether what a reference points to is the drug; None for what the chart does not hold."""
-    known = {
-        reference_of(resource): kinds[id(resource)]
-        for resource in (*chart.draft_orders, *resources)
-        if id(resource) in kinds
-    }
+    known = {reference_of(resource): kinds[id(resource)] for resource in of_medications}
 
     def recognised(pointer: str) -> Recognition | None:
         if pointer in known:
@@ -237,10 +236,10 @@ def _state(chart: Chart, found: _Findings) -> TreatmentState:
 # --- orders -----------------------------------------------------------------------------------------------------------
 
 
-def _read_orders(drafts: tuple[tuple[int, Resource], ...], resources: tuple[Resource, ...], reading: _Reading) -> None:
+def _read_orders(drafts: tuple[tuple[int, Resource], ...], on_record: tuple[Resource, ...], reading: _Reading) -> None:
     """The drug's orders first, drafts before the record: administrations and companions refer to them."""
-    on_record = tuple((-1, resource) for resource in resources if words(resource.get("resourceType")) in _ORDERS)
-    for entry, order in (*drafts, *on_record):
+    orders = (*drafts, *((-1, order) for order in on_record))
+    for entry, order in orders:
         medication = reading.medications.get(id(order))
         if medication is None or _forbids(order) or (entry < 0 and code_of(order.get("status")) == "entered-in-error"):
             continue
@@ -257,7 +256,7 @@ def _read_orders(drafts: tuple[tuple[int, Resource], ...], resources: tuple[Reso
                 reading.found.unknowns.append(unreadable(order, "it states no medication"))
             case _:
                 pass
-    for entry, order in (*drafts, *on_record):
+    for entry, order in orders:
         _read_companion(order, reading, is_draft=entry >= 0)
 
 
@@ -334,21 +333,40 @@ _SUBJECTS: Final = (
 )
 
 
-def _says_something(concept: Any, *names: str) -> bool:
+@cache
+def _of_a_condition() -> ValueSet:
+    return anything_in(*_SUBJECTS)
+
+
+@cache
+def _of_a_procedure() -> ValueSet:
+    return anything_in(*_SUBJECTS, "supports")
+
+
+@cache
+def _of_an_observation() -> ValueSet:
+    return anything_in(*_SUBJECTS, "supports", "laboratory-tests", "vital-signs")
+
+
+@cache
+def _measurements() -> ValueSet:
+    return anything_in("laboratory-tests", "vital-signs")
+
+
+def _may_mean_something(concept: CodeableConcept, known: ValueSet) -> bool:
     """Whether a concept could mean anything in these value sets: a look that most resources end with.
 
     A concept that says nothing at all is something: it must become an Unknown.
     """
-    known, texts = anything_in(*names), all_texts(concept)
-    if any(known.mentions(normalised(text)) for text in texts) or known_code(concept, known) is not None:
+    if any(known.mentions(normalised(text)) for text in concept.all_texts):
         return True
-    return not texts and code_of(concept) == ""
+    return in_set(concept, known) is not None or concept.is_empty
 
 
 def _read_condition(condition: Resource, reading: _Reading) -> None:
     clinic, found = reading.clinic, reading.found
     beside = condition.get("stage") is not None or condition.get("extension") is not None
-    if not _says_something(condition.get("code"), *_SUBJECTS):
+    if not read_concept(condition.get("code")).answer(_may_mean_something, _of_a_condition()):
         if _is_nameless(condition, clinic):
             found.nameless.append(reference_of(condition))
         if not beside:
@@ -388,23 +406,22 @@ def _keep_pregnancy(pregnancy: PregnancyRecord, found: _Findings) -> None:
 
 def _read_observation(observation: Resource, reading: _Reading) -> None:
     """By its code first: results and vital signs are many, and nothing else is asked of them."""
-    clinic, found, concept = reading.clinic, reading.found, observation.get("code")
+    clinic, found, concept = reading.clinic, reading.found, read_concept(observation.get("code"))
     if not is_usable(observation):
         return
-    measurement = known_code(concept, anything_in("laboratory-tests", "vital-signs"))
+    measurement = concept.answer(in_set, _measurements())
     if measurement is not None and measurement.meaning in ANALYTES:
         found.keep(found.labs, laboratory_results(observation, clinic))
         return
     if measurement is not None:
         found.keep(found.vitals, vital_signs(observation, clinic))
-        if any(observation.get(name) for name in _BESIDE_AN_OBSERVATION):
+        if not observation.keys().isdisjoint(_BESIDE_AN_OBSERVATION):
             found.keep(found.supports, breathing_support_observed(observation, clinic))
         return
-    if not all_texts(concept) and code_of(concept) == "":
+    if concept.is_empty:
         found.unknowns.append(unreadable(observation, "it does not say what was observed"))
         return
-    beside = any(observation.get(name) is not None for name in ("valueCodeableConcept", *_BESIDE_AN_OBSERVATION))
-    if not beside and not _says_something(concept, *_SUBJECTS, "supports", "laboratory-tests", "vital-signs"):
+    if not concept.answer(_may_mean_something, _of_an_observation()) and not _speaks_beside_its_code(observation):
         return
     found.keep(found.labs, laboratory_results(observation, clinic))
     found.keep(found.vitals, vital_signs(observation, clinic))
@@ -420,6 +437,11 @@ def _read_observation(observation: Resource, reading: _Reading) -> None:
         found.unknowns.append(unreadable(observation, "its value is missing"))
 
 
+def _speaks_beside_its_code(observation: Resource) -> bool:
+    beside = observation.keys() & {"valueCodeableConcept", *_BESIDE_AN_OBSERVATION}
+    return any(observation[name] is not None for name in beside)
+
+
 def _read_adverse_event(event: Resource, reading: _Reading) -> None:
     reading.found.keep(reading.found.toxicities, of_adverse_event(event, reading.recognised, reading.clinic))
 
@@ -430,12 +452,13 @@ _BESIDE_AN_OBSERVATION: Final = (*NOTES, "device", "component")
 
 def _read_procedure(procedure: Resource, reading: _Reading) -> None:
     clinic, found = reading.clinic, reading.found
-    if not all_texts(procedure.get("code")) and code_of(procedure.get("code")) == "":
+    concept = read_concept(procedure.get("code"))
+    if concept.is_empty:
         if status_of(procedure) not in _NOT_COUNTED:
             found.unknowns.append(unreadable(procedure, "it names no procedure"))
         return
     beside = any(procedure.get(name) is not None for name in _BESIDE_A_PROCEDURE)
-    if not beside and not _says_something(procedure.get("code"), *_SUBJECTS, "supports"):
+    if not beside and not concept.answer(_may_mean_something, _of_a_procedure()):
         return
     found.keep(found.claims, claim(procedure, clinic))
     found.keep(found.supports, breathing_support(procedure, clinic))

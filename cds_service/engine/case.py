@@ -67,28 +67,42 @@ class Call:
         return Course(self.history.doses)
 
     @cached_property
-    def results(self) -> Mapping[Analyte, tuple[LabResult, ...]]:
-        """The usable results of each analyte after the first exposure, oldest first; none without an exposure."""
+    def labs(self) -> Mapping[Analyte, tuple[LabResult, ...]]:
+        """The results of each analyte, also refused ones, in the order of the record."""
         found: dict[Analyte, list[LabResult]] = {}
         for result in self.state.labs:
-            if result.value is not None and self.history.is_after_first(result.day):
-                found.setdefault(result.analyte, []).append(result)
-        return {analyte: tuple(sorted(own, key=result_day)) for analyte, own in found.items()}
+            found.setdefault(result.analyte, []).append(result)
+        return {analyte: tuple(own) for analyte, own in found.items()}
+
+    @cached_property
+    def results(self) -> Mapping[Analyte, tuple[LabResult, ...]]:
+        """The usable results of each analyte after the first exposure, oldest first; none without an exposure."""
+        is_after_first = self.history.is_after_first
+        return {
+            analyte: tuple(sorted(after, key=result_day))
+            for analyte, own in self.labs.items()
+            if (after := [result for result in own if result.value is not None and is_after_first(result.day)])
+        }
+
+    @cached_property
+    def newest_in_treatment(self) -> Mapping[Analyte, LabResult]:
+        """The newest of `results` of each analyte."""
+        return newest_of_each(self.results)
 
     @cached_property
     def newest(self) -> Mapping[Analyte, LabResult]:
         """The newest usable result of each analyte."""
-        return newest_of_each(self.state.labs)
+        return newest_of_each(self.labs)
 
     def baseline(self, analyte: Analyte) -> LabResult | None:
         """The newest usable result of a day before the first exposure."""
         first = self.history.first
         before = (
             r
-            for r in self.state.labs
+            for r in self.labs.get(analyte, ())
             if isinstance(r.day, When) and first is not None and r.day.latest < first.day.earliest
         )
-        return newest(before, analyte)
+        return newest(before)
 
     @cached_property
     def toxicities(self) -> tuple[ToxicityRecord, ...]:

@@ -89,16 +89,15 @@ def no_recent_results(call: Call, row: Row) -> Finding | None:
 
 def _has_recent(call: Call, analyte: Analyte, oldest: int) -> bool:
     """A usable or refused result of the last days: a refused one is said in its own row."""
-    return any(r.analyte is analyte and age_days(r, call.today) <= oldest for r in call.state.labs)
+    return any(age_days(r, call.today) <= oldest for r in call.labs.get(analyte, ()))
 
 
 def result_refused(call: Call, row: Row) -> Finding | None:
     """After at least one dose: was a result refused that could have decided a stop or a hold?"""
     if not call.course.doses:
         return None
-    refused = [
-        said for name in row.texts("analytes") for said in refusals(call.state.labs, Analyte(name), call.regimen)
-    ]
+    results = [call.labs.get(Analyte(name), ()) for name in row.texts("analytes")]
+    refused = [said for own in results for said in refusals(own, call.regimen)]
     if not refused:
         return None
     because = tuple(Because(reference=result.reference, shows=why) for result, why in refused)

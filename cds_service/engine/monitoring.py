@@ -282,7 +282,7 @@ def _refused_in_a_line(case: Case) -> list[tuple[LabResult, str]]:
     """Refused results that decide no stop and no hold: before the first dose all, later the kidney's."""
     warned = {n for row in case.regimen.table("record").rows if row.has("analytes") for n in row.texts("analytes")}
     analytes = [a for a in Analyte if not case.call.course.doses or a.value not in warned]
-    return [said for analyte in analytes for said in refusals(case.state.labs, analyte, case.regimen)]
+    return [said for analyte in analytes for said in refusals(case.call.labs.get(analyte, ()), case.regimen)]
 
 
 def _next_lines(case: Case) -> list[Line]:

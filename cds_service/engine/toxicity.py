@@ -19,7 +19,6 @@ from cds_service.engine.grading import (
     grade_of,
     grading_row,
     is_above_normal,
-    newest,
     result_day,
     result_text,
 )
@@ -349,7 +348,7 @@ def newest_laboratory_grade(case: Case, row: Row) -> Finding | None:
     oldest = int(case.regimen.numbers["lab_age_days"])
     bad: list[LabResult] = []
     for analyte in _analytes(row):
-        result = newest(_results(case, analyte), analyte)
+        result = case.call.newest_in_treatment.get(analyte)
         if result is None or grade_of(result, case.regimen) < row.integer("grade_from"):
             continue
         if (age_days(result, case.call.today) > oldest) == row.flag("stale"):
@@ -616,15 +615,26 @@ def to_confirm(case: Case, stop: Finding) -> Finding:
 
 def with_end_of_protection(case: Case, stop: Finding) -> Finding:
     """A stop ends with contraception and breastfeeding until two months after the last dose."""
+    until = end_of_protection(case)
+    if until is None:
+        return stop
+    line = case.line(AFTER_TREATMENT, until=until.isoformat())
+    return replace(stop, lines=(*stop.lines, line))
+
+
+AFTER_TREATMENT: Final = "after the end of treatment"
+
+
+def end_of_protection(case: Case) -> date | None:
+    """Until when contraception, and no breastfeeding, are advised if the last exposure was the last; None without one.
+
+    An uncertain day of that dose counts at its latest.
+    """
     last = case.call.course.last_exposure
     months = next(
         (r.integer("after_months") for r in case.regimen.table("population").rows if r.has("after_months")), None
     )
-    if last is None or months is None:
-        return stop
-    until = months_after(last.day.latest, months).isoformat()
-    line = case.line("after the end of treatment", until=until)
-    return replace(stop, lines=(*stop.lines, line))
+    return None if last is None or months is None else months_after(last.day.latest, months)
 
 
 def holding(case: Case, holds: Sequence[Finding], suspicions: Sequence[Finding]) -> list[Finding]:

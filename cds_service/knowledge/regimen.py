@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
+from functools import cached_property
 from typing import TypeAlias, TypeVar
 
 from cds_service.errors import KnowledgeError
@@ -154,6 +155,16 @@ class Table:
     rows: tuple[Row, ...]
     line: int = 0
     covers: Mapping[str, Range] = field(default_factory=dict)
+
+    @cached_property
+    def _selected(self) -> dict[tuple[str, str], tuple[Row, ...]]:
+        return {}
+
+    def rows_where(self, column: str, text: str) -> tuple[Row, ...]:
+        """The rows whose column says this. Every row has it."""
+        if (column, text) not in self._selected:
+            self._selected[column, text] = tuple(row for row in self.rows if row.text(column) == text)
+        return self._selected[column, text]
 
     def row(self, row_id: str) -> Row:
         """The row of this id. Raises KnowledgeError where it is not in the file or not in force."""

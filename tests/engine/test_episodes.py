@@ -103,6 +103,25 @@ def test_an_event_without_outcome_is_closed_by_its_copy_that_resolved_on_an_unkn
     assert ask(order("10"), *course(3, -14), event, copy).about(0) == ["monitoring/monitor info"]
 
 
+@pytest.mark.parametrize(("began", "card"), [(-13, "monitoring/monitor info"), (-14, "crs/withhold critical")])
+def test_an_event_without_outcome_is_closed_by_a_record_of_that_day_alone_and_not_by_one_that_lasted_until_it(
+    began: int, card: str
+) -> None:
+    """What only ended on the day of the event may have been followed by it."""
+    event = crs(2, -13, course=Course.OUTCOME_MISSING, ref="event")
+    assert ask(order("10"), *course(3, -14), event, crs(2, began, -13, ref="problem")).about(0) == [card]
+
+
+@pytest.mark.parametrize("closing_first", [False, True])
+def test_a_grade_0_and_an_observation_without_a_grade_of_one_day_close_nothing_in_whatever_order_they_come(
+    closing_first: bool,
+) -> None:
+    """Which of the two came later is not recorded: the event is not over, and what follows is no second one."""
+    seen, closing = crs(None, -88, course=Course.POINT, ref="seen"), crs(0, -88, course=Course.POINT, ref="closing")
+    both = (closing, seen) if closing_first else (seen, closing)
+    assert not is_second(crs(3, -89, course=Course.OUTCOME_MISSING), *both, crs(3, -80, -79))
+
+
 # --- not ours --------------------------------------------------------------------------------------------------
 
 

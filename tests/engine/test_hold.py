@@ -140,6 +140,15 @@ def test_a_grade_3_resolved_on_an_unknown_day_with_a_completed_dose_since_is_a_w
     assert answer.about(0) == ["neurotoxicity/withhold warning", *FITS]
 
 
+@pytest.mark.parametrize("value", [1, 2])
+def test_a_milder_adverse_event_without_outcome_is_withheld_for_itself_day_7_asks_only_about_grade_3(
+    value: int,
+) -> None:
+    answer = ask(order("10"), give(-14, "1"), neuro(value, -10, course=Course.OUTCOME_MISSING))
+    assert answer.about(0) == [HOLD_NEURO]
+    assert answer.rows(HOLD_NEURO) == (f"NEURO-HOLD-G{value}",)
+
+
 def test_an_adverse_event_of_grade_3_without_outcome_is_asked_about_likewise() -> None:
     unknown: dict[str, Any] = {"course": Course.OUTCOME_MISSING}
     assert ask(order("10"), give(-14, "1"), neuro(3, -10, **unknown)).about(0) == [HOLD_NEURO]
@@ -280,6 +289,12 @@ def test_a_recorded_cytopenia_of_grade_3_holds(syndrome: Syndrome, value: int, h
 def test_a_recorded_liver_toxicity_of_grade_3_holds(value: int, holds: bool) -> None:
     kinds = ask(order("10"), *IN_TREATMENT, toxicity(Syndrome.LIVER, value, -5)).kinds
     assert ("hepatotoxicity/withhold critical" in kinds) is holds
+
+
+@pytest.mark.parametrize(("value", "said"), [(None, "not recorded"), (3, "3")])
+def test_a_sentence_about_a_record_without_a_grade_is_told_that_none_is_recorded(value: int | None, said: str) -> None:
+    record = toxicity(Syndrome.FEBRILE_NEUTROPENIA, value, -5)
+    assert ask(order("10"), *IN_TREATMENT, record).advice("cytopenia/withhold").slots["grade"] == said
 
 
 @pytest.mark.parametrize("value", [None, 1, 3, 5])

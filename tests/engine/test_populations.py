@@ -553,6 +553,7 @@ def test_the_indication_is_not_asked_at_later_doses() -> None:
         ("medicationRequests", (EXTENSIVE, PROGRESSION)),
         ("procedures", (EXTENSIVE, PROGRESSION)),
         ("observations", (EXTENSIVE, PLATINUM)),
+        ("medicationAdministrations", (EXTENSIVE, PROGRESSION)),
     ],
 )
 def test_nothing_is_concluded_from_absence_in_what_was_read_in_part(key: str, records: tuple[object, ...]) -> None:

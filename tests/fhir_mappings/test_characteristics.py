@@ -451,6 +451,13 @@ def test_a_breastfeeding_status(value: Any, finding: FeedingFinding) -> None:
     assert feeding(observation(FEEDING, **value)) == [finding]
 
 
+@pytest.mark.parametrize("said", ["lactation counseling", "suppression of lactation", "breastfed as infant"])
+def test_a_feeding_status_that_only_names_breastfeeding_is_uncertain(said: str) -> None:
+    """Advice on breastfeeding, its end, or the patient's own infancy: none says that she breastfeeds."""
+    assert feeding(observation(FEEDING, valueString=said)) == [B.UNCERTAIN]
+    assert feeding(observation(FEEDING, valueCodeableConcept={"text": said})) == [B.UNCERTAIN]
+
+
 def test_a_feeding_status_said_to_be_absent_is_none() -> None:
     assert feeding(observation(FEEDING, dataAbsentReason={"text": "x"})) == []
 

@@ -1,9 +1,9 @@
 """Puts each mutant of the knowledge to the vignettes: at least one of them must go red.
 
-The facts of each vignette are read once. The unchanged knowledge says which vignettes touch which row; a mutant is put
-to those of its row, the ones in which the row speaks first, and only until one goes red. What a card cannot show, a
-citation that none of them prints, is put to the check of docs/traceability.md; what a card offers, and the reasons for
-not following it, to the sheet offered.yaml.
+The facts of each vignette are read once. The unchanged knowledge says which vignettes read which value (reads.py); a
+mutant is put to those that read what it moves, the ones in which its row speaks first, and only until one goes red.
+What a card cannot show, a citation that none of them prints, is put to the check of docs/traceability.md; what a card
+offers, and the reasons for not following it, to the sheet offered.yaml.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import gc
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
@@ -30,13 +30,14 @@ from cds_service.engine.rulebook import Rulebook
 from cds_service.errors import KnowledgeError
 from cds_service.knowledge.cells import refuse_gaps_and_overlaps
 from cds_service.knowledge.checks import refuse_contradictions
-from cds_service.knowledge.regimen import Hit, Regimen, Sources
+from cds_service.knowledge.regimen import Regimen, Sources
 from cds_service.situations import Situation
 from cds_service.suggestions import Orders
 from tests.mutation.mutants import Mutant, mutants
 from tests.mutation.offered import departures
+from tests.mutation.reads import Read, noting
 from tests.traceability.matrix import citation_complaints
-from tests.traceability.measure import RENDERED, family, touched_by
+from tests.traceability.measure import RENDERED, family
 from tests.traceability.statements import read_sources, whole_knowledge
 from tests.vignettes.build import Case, load_vignettes
 from tests.vignettes.compare import differences
@@ -68,17 +69,18 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Vignette:
-    """One case with its facts, and the rows that the unchanged knowledge touches in it; `shown` are those of cards.
+    """One case with its facts. `fired`: the rows that the unchanged knowledge fires in it; `shown`: those of its cards.
 
-    `said` is the advice of the unchanged knowledge.
+    `reads`: the values of the knowledge that its answer reads; `said`: its advice; `is_red`: whether it fails already.
     """
 
     case: Case
     situation: Situation
     fired: frozenset[str]
-    silent: frozenset[str]
     shown: frozenset[str]
+    reads: frozenset[Read]
     said: tuple[Advice, ...]
+    is_red: bool
 
     @property
     def family(self) -> str:
@@ -133,38 +135,31 @@ class Trial:
     @cached_property
     def vignettes(self) -> tuple[Vignette, ...]:
         """Those that hold; one with an open question judges nothing yet."""
-        rulebooks = {sources: Rulebook(self.regimen.under(sources)) for sources in Sources}
-        return tuple(_vignette(case, rulebooks[Sources(case.sources)]) for case in self._cases if not case.open)
+        views = {sources: View(self.regimen.under(sources)) for sources in Sources}
+        return tuple(views[Sources(case.sources)].vignette(case) for case in self._cases if not case.open)
 
     @cached_property
     def red_already(self) -> list[str]:
         """The vignettes that are red without any change."""
-        rulebooks = {sources: Rulebook(self.regimen.under(sources)) for sources in Sources}
-        answers = (
-            (v.case, _answer(_assessed(v.situation, rulebooks[Sources(v.case.sources)]), v.case))
-            for v in self.vignettes
-        )
-        return [case.id for case, answer in answers if differences(case, answer)]
+        return [vignette.case.id for vignette in self.vignettes if vignette.is_red]
 
-    def judges(self, mutant: Mutant) -> Iterator[Vignette]:
-        """The vignettes that touch a row of the mutant, those in which it speaks first, and of these the terse ones,
-        then their neighbours.
+    def judges(self, mutant: Mutant) -> list[Vignette]:
+        """The vignettes that read what is moved: those in which its row speaks first, and of these the terse ones, then
+        their neighbours; else the latest first, which were written for a border.
 
         For a citation those with a card that names the row among its rows: no other card says what the row cites.
         """
-        if not mutant.rows:
-            yield from self.vignettes
-            return
         rows = frozenset(mutant.rows)
         if mutant.is_citation:
-            yield from (vignette for vignette in self.vignettes if vignette.shown & rows)
-            return
-        firing = [vignette for vignette in self.vignettes if vignette.fired & rows]
-        yield from sorted(firing, key=lambda vignette: len(vignette.fired))
-        looked_up = self.regimen.tables[mutant.table].hit is Hit.UNIQUE  # also where no card tells of it
-        silent = [v for v in self.vignettes if (looked_up or v.silent & rows) and not v.fired & rows]
+            return [vignette for vignette in self.vignettes if vignette.shown & rows]
+        reading = [vignette for vignette in reversed(self.vignettes) if vignette.reads & mutant.moved]
+        firing = [vignette for vignette in reading if vignette.fired & rows]
         near = Counter(vignette.family for vignette in firing)
-        yield from sorted(silent, key=lambda v: (v.family not in near, near[v.family]))
+        silent = [vignette for vignette in reading if not vignette.fired & rows]
+        return [
+            *sorted(firing, key=lambda vignette: len(vignette.fired)),
+            *sorted(silent, key=lambda vignette: (vignette.family not in near, near[vignette.family])),
+        ]
 
     def verdict(self, mutant: Mutant) -> Verdict:
         try:
@@ -187,14 +182,28 @@ class Trial:
         return Verdict(name=mutant.name, killer=Killer.NOTHING)
 
 
-def _vignette(case: Case, rulebook: Rulebook) -> Vignette:
-    situation = situation_of(case)
-    assessment = _assessed(situation, rulebook)
-    touched = touched_by(case, assessment)
-    shown = frozenset(row.id for one in assessment.advice for row in (one.row, *one.rows))
-    return Vignette(
-        case=case, situation=situation, fired=touched.fired, silent=touched.silent, shown=shown, said=assessment.advice
-    )
+class View:
+    """The unchanged knowledge under some sources, once as it is and once so that it notes what is read of it."""
+
+    def __init__(self, regimen: Regimen) -> None:
+        self._reads: set[Read] = set()
+        self._rulebook, self._noting = Rulebook(regimen), Rulebook(noting(regimen, self._reads))
+
+    def vignette(self, case: Case) -> Vignette:
+        """The case with what this knowledge says to it."""
+        situation = situation_of(case)
+        assessment = _assessed(situation, self._rulebook)
+        self._reads.clear()
+        answer = _answer(_assessed(situation, self._noting), case)
+        return Vignette(
+            case=case,
+            situation=situation,
+            fired=frozenset(assessment.fired),
+            shown=frozenset(row.id for one in assessment.advice for row in (one.row, *one.rows)),
+            reads=frozenset(self._reads),
+            said=assessment.advice,
+            is_red=bool(differences(case, answer)),
+        )
 
 
 @cache

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from cds_service.knowledge.regimen import Cite, Dose, Hit, Range, Regimen, Row, Table, Value
+from tests.mutation.reads import OF_THE_FILE, Read
 
 NEXT_INDICATOR: Final = {"critical": "warning", "warning": "info", "info": "warning"}
 Step = tuple[str, Value]
@@ -23,13 +24,25 @@ Step = tuple[str, Value]
 
 @dataclass(frozen=True, kw_only=True)
 class Mutant:
-    """One changed knowledge. `rows` are the changed ones; none where a number or dose of the whole file is changed."""
+    """One changed knowledge. `rows` are the changed ones; none where a number or dose of the whole file is changed.
+
+    `value` is the column, number or dose that is moved; "" for a citation.
+    """
 
     name: str
     rows: tuple[str, ...] = ()
     table: str = ""
-    is_citation: bool = False
+    value: str = ""
     regimen: Regimen
+
+    @property
+    def is_citation(self) -> bool:
+        return not self.value
+
+    @property
+    def moved(self) -> frozenset[Read]:
+        """What an answer must read to show the change."""
+        return frozenset((row, self.value) for row in self.rows or (OF_THE_FILE,))
 
 
 def mutants(regimen: Regimen) -> tuple[Mutant, ...]:
@@ -61,11 +74,11 @@ def _of_the_file(regimen: Regimen) -> Iterator[Mutant]:
     for name, number in regimen.numbers.items():
         for said, moved in _decimals(number):
             numbers = {**regimen.numbers, name: moved}
-            yield Mutant(name=f"numbers {name} {said}", regimen=replace(regimen, numbers=numbers))
+            yield Mutant(name=f"numbers {name} {said}", value=name, regimen=replace(regimen, numbers=numbers))
     for name, dose in regimen.doses.items():
         for said, moved in _decimals(dose.mg):
             doses = {**regimen.doses, name: Dose(mg=moved)}
-            yield Mutant(name=f"doses {name} {said}", regimen=replace(regimen, doses=doses))
+            yield Mutant(name=f"doses {name} {said}", value=name, regimen=replace(regimen, doses=doses))
 
 
 def _of_columns(regimen: Regimen, table: Table, row: Row, words: Words) -> Iterator[Mutant]:
@@ -76,6 +89,7 @@ def _of_columns(regimen: Regimen, table: Table, row: Row, words: Words) -> Itera
                 name=f"{row.id} {name} {said}",
                 rows=(row.id,),
                 table=table.name,
+                value=name,
                 regimen=_with_rows(regimen, table, {row.id: changed}),
             )
 
@@ -86,7 +100,6 @@ def _of_citations(regimen: Regimen, table: Table, row: Row) -> Iterator[Mutant]:
             name=f"{row.id} cite without {said}",
             rows=(row.id,),
             table=table.name,
-            is_citation=True,
             regimen=_with_rows(regimen, table, {row.id: replace(row, cite=cite)}),
         )
 
@@ -190,6 +203,7 @@ def _of_borders(regimen: Regimen, table: Table) -> Iterator[Mutant]:
                     name=f"{' '.join(ids)} {name} border {border} → {border + by}",
                     rows=ids,
                     table=table.name,
+                    value=name,
                     regimen=_with_rows(regimen, table, changed),
                 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -45,26 +45,29 @@ def card_of(row: Row) -> str:
 def departures(regimen: Regimen) -> Iterator[str]:
     """Where the tables say something else than the sheet; nothing if both agree."""
     cards, offers = _sheet()
+    offered, against = regimen.table("suggestions").rows, regimen.table("override_reasons").rows
     shown = [row for row in regimen.rows() if row.has("topic") and row.has("indicator")]
-    yield from (f"{card}: no row makes it" for card in cards if card not in set(map(card_of, shown)))
+    made = set(map(card_of, shown))
+    yield from (f"{card}: no row makes it" for card in cards if card not in made)
     for row in shown:
-        found = (_offers_of(row, regimen), _reasons_of(row, regimen))
+        found = (_offers_of(row, offered), _reasons_of(row, against))
         if found != cards.get(card_of(row)):
             yield f"{row.id}, {card_of(row)}: {found}"
-    for row in regimen.table("suggestions").rows:
+    for row in offered:
         if _offer(row) != offers.get(row.id):
             yield f"{row.id}: {_offer(row)}"
 
 
-def _offers_of(row: Row, regimen: Regimen) -> tuple[str, ...]:
+@lru_cache(maxsize=1024)  # a mutant changes one of the two tables, and leaves what the other one says of each row
+def _offers_of(row: Row, offered: tuple[Row, ...]) -> tuple[str, ...]:
     advice = Advice(
         topic=row.text("topic"), action=row.text("action"), indicator=row.text("indicator"), row=row, order="", slots={}
     )
-    return tuple(offer.id for offer in regimen.table("suggestions").rows if is_for(offer, advice))
+    return tuple(offer.id for offer in offered if is_for(offer, advice))
 
 
-def _reasons_of(row: Row, regimen: Regimen) -> tuple[str, ...]:
-    reasons = override_reasons(regimen.table("override_reasons").rows, row.text("topic"), row.text("action"))
+def _reasons_of(row: Row, against: tuple[Row, ...]) -> tuple[str, ...]:
+    reasons = override_reasons(against, row.text("topic"), row.text("action"))
     return tuple(f"{AUTHORITIES.get(reason.system or '', '?')} {reason.code}" for reason in reasons)
 
 

@@ -8,10 +8,12 @@ from functools import cache
 
 import pytest
 
-from cds_service.knowledge.regimen import Cite, Dose, Range, Regimen, Row
+from cds_service.engine.rulebook import Rulebook
+from cds_service.knowledge.regimen import Cite, Dose, Range, Regimen, Row, Sources
 from tests.mutation.knowledge import Killer, Verdict, complaints, equivalents, packaged, verdicts
 from tests.mutation.mutants import mutants
 from tests.mutation.offered import departures
+from tests.mutation.reads import OF_THE_FILE, noting
 from tests.traceability.statements import whole_knowledge
 
 
@@ -96,6 +98,44 @@ def test_one_side_of_a_border_alone_is_refused_at_the_start() -> None:
     trial = packaged()
     mutant = next(mutant for mutant in trial.mutants if mutant.name == "R1 days_since at_most 14 → 15")
     assert trial.verdict(mutant).killer is Killer.START
+
+
+# --- who judges ---------------------------------------------------------------------------------------------------
+
+
+def test_what_is_read_of_the_knowledge_is_noted() -> None:
+    reads: set[tuple[str, str]] = set()
+    noted = noting(whole_knowledge(), reads)
+
+    assert noted.table("delay").row("R2").has("action")
+    assert reads == set()
+    assert noted.table("delay").row("R2").flag("restart") is True
+    assert noted.numbers["lab_age_days"] == 7
+    assert noted.doses["largest"] == Dose(mg=Decimal(10))
+    assert reads == {("R2", "restart"), (OF_THE_FILE, "lab_age_days"), (OF_THE_FILE, "largest")}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "R2 indicator → warning",
+        "R1 R2 days_since border 14 → 15",
+        "NEURO-STOP-7D within_days 7 → 8",
+        "numbers lab_age_days 7 → 6",
+    ],
+)
+def test_an_answer_that_does_not_read_a_value_stays_when_it_is_moved(name: str) -> None:
+    trial = packaged()
+    mutant = next(mutant for mutant in trial.mutants if mutant.name == name)
+    judges = {vignette.case.id for vignette in trial.judges(mutant)}
+    others = [vignette for vignette in trial.vignettes if vignette.case.id not in judges]
+    rulebooks = {sources: Rulebook(mutant.regimen.under(sources)) for sources in Sources}
+
+    red = [vignette.case.id for vignette in others if vignette.goes_red(rulebooks[Sources(vignette.case.sources)])]
+
+    assert judges
+    assert others
+    assert red == []
 
 
 # --- what is complained of ----------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -54,12 +54,13 @@ def complaints(sources: Sources, regimen: Regimen, touched: Sequence[Touched]) -
 
 def citation_complaints(sources: Sources, rows: Sequence[Row]) -> list[str]:
     """Statements that no row cites as they should be, and rows that cite nothing or nothing that there is."""
-    return [*_statements_without_answer(sources, rows), *_rows_without_source(sources, rows)]
+    citing = {statement.id: rows_of(statement, rows) for statement in sources.statements}
+    return [*_statements_without_answer(sources, citing), *_rows_without_source(sources, rows, citing)]
 
 
-def _statements_without_answer(sources: Sources, rows: Sequence[Row]) -> Iterator[str]:
+def _statements_without_answer(sources: Sources, rows_by_statement: Mapping[str, Sequence[Row]]) -> Iterator[str]:
     for statement in sources.statements:
-        citing = rows_of(statement, rows)
+        citing = rows_by_statement[statement.id]
         answers = [bool(citing), bool(statement.not_implemented), bool(statement.elsewhere)]
         if answers.count(True) != 1:
             yield f"{statement.id}: needs a row that cites it, or not_implemented, or elsewhere; one of them"
@@ -71,13 +72,17 @@ def _statements_without_answer(sources: Sources, rows: Sequence[Row]) -> Iterato
                 yield f"{statement.id}: no row {pattern} cites {', '.join(statement.cited_as)}"
 
 
-def _rows_without_source(sources: Sources, rows: Sequence[Row]) -> Iterator[str]:
+def _rows_without_source(sources: Sources, rows: Sequence[Row], citing: Mapping[str, Sequence[Row]]) -> Iterator[str]:
     known = {statement.id for statement in sources.statements}
+    rests_on: dict[str, list[Statement]] = {row.id: [] for row in rows}
+    for statement in sources.statements:
+        for row in citing[statement.id]:
+            rests_on[row.id].append(statement)
     for row in rows:
         for cited in (*row.cite.statements, *row.cite.differences):
             if cited not in known:
                 yield f"{row.id}: cites {cited}, which is no statement"
-        resting = [statement for statement in sources.statements if statement.is_cited_by(row)]
+        resting = rests_on[row.id]
         for topic in label_topics(row):
             if topic not in sources.unlisted and not any(topic in statement.cited_as for statement in resting):
                 yield f"{row.id}: no statement of the label takes it under {topic!r}"

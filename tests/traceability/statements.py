@@ -15,8 +15,8 @@ import yaml
 
 from cds_service.knowledge.loader import PACKAGED, Node, parse
 from cds_service.knowledge.regimen import Regimen, Row
+from cds_service.knowledge.statements import FILE
 
-FILE: Final = Path(__file__).with_name("statements.yaml")
 SOURCES: Final = ("seed", "label", "differences")
 SECTION_KEYS: Final = frozenset({"heading", "source", "before", "columns", "short", "statements"})
 REQUIRED: Final = frozenset({"heading", "source", "columns", "statements"})
@@ -53,8 +53,9 @@ class Statement:
             return self.id in row.cite.statements
         if self.source == "differences":
             return self.id in row.cite.differences
-        named = not self.only or any(fnmatchcase(row.id, pattern) for pattern in self.only)
-        return named and bool(set(self.cited_as) & set(label_topics(row)))
+        if not any(topic in self.cited_as for topic in label_topics(row)):
+            return False
+        return not self.only or any(fnmatchcase(row.id, pattern) for pattern in self.only)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,13 @@ class Sources:
 
 def label_topics(row: Row) -> tuple[str, ...]:
     """The tables and topics of the label that a row names."""
-    return tuple(topic.strip() for topic in row.cite.label.split(",") if topic.strip())
+    return _topics(row.cite.label)
+
+
+@cache
+def _topics(label: str) -> tuple[str, ...]:
+    """Asked for each statement and row."""
+    return tuple(topic.strip() for topic in label.split(",") if topic.strip())
 
 
 def _texts(given: Mapping[str, Node], key: str) -> tuple[str, ...]:

@@ -9,9 +9,10 @@ import pytest
 
 from cds_service.errors import KnowledgeError
 from cds_service.knowledge.regimen import Cite, Origin, Regimen, Row
-from tests.traceability import matrix, pages, statements
+from cds_service.knowledge.statements import FILE
+from tests.traceability import matrix, pages
 from tests.traceability.measure import Touched, coverage, measured
-from tests.traceability.statements import read_sources, whole_knowledge
+from tests.traceability.statements import Statement, read_sources, whole_knowledge
 
 
 def test_every_statement_and_row_is_accounted_for() -> None:
@@ -136,7 +137,7 @@ def touch(vignette: str, *, fired: bool = False, silent: bool = False) -> Touche
 
 def test_a_mistyped_key_of_the_data_is_refused_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "statements.yaml"
-    file.write_text(statements.FILE.read_text(encoding="utf-8").replace("  reads:", "  read:", 1), encoding="utf-8")
+    file.write_text(FILE.read_text(encoding="utf-8").replace("  reads:", "  read:", 1), encoding="utf-8")
     with pytest.raises(KnowledgeError, match=r"statements.yaml:\d+ unknown key 'read'"):
         read_sources(file)
 
@@ -147,7 +148,7 @@ def test_a_statement_of_the_label_is_cited_by_topic_and_by_the_rows_it_names() -
     assert "CRS-HOLD-G1" not in cited  # Table 5 too, another grade
 
 
-def statement(name: str) -> statements.Statement:
+def statement(name: str) -> Statement:
     return next(one for one in read_sources().statements if one.id == name)
 
 
