@@ -46,6 +46,9 @@ LAUNCH_SECONDS: Final = 600
 ARRIVAL_SECONDS: Final = 60
 """From the EHR's redirect to the page, which the browser asks for at once."""
 
+AT_ONCE: Final = 3
+"""Steps that ask an EHR, at once in one process: of the four threads of a worker one stays for calls of services."""
+
 MOST_IN_A_COOKIE: Final = 3_800
 """Bytes; browsers drop a cookie of more than 4,096 with its name and attributes."""
 
@@ -83,7 +86,7 @@ class _Step:
 def smart_app(app: SmartApp) -> Blueprint:
     """The routes of the app."""
     blueprint = Blueprint("smart", __name__)
-    open_calls = limits.CallsAtOnce(limits.CALLS_AT_ONCE)
+    at_ehrs = limits.CallsAtOnce(AT_ONCE)
     keys = msgspec.json.encode(public_keys(app.issuers))
 
     @blueprint.get("/smart")
@@ -96,7 +99,7 @@ def smart_app(app: SmartApp) -> Blueprint:
 
     @blueprint.get(LAUNCH)
     def launch() -> Response:
-        return _answered(_Step(name="launch"), lambda step: _launched(app, step))
+        return _answered(_Step(name="launch"), lambda step: _launched(app, step, at_ehrs))
 
     @blueprint.get(REDIRECT)
     def redirect() -> Response:
@@ -104,7 +107,7 @@ def smart_app(app: SmartApp) -> Blueprint:
 
     @blueprint.get("/smart/view/<launch_id>")
     def view(launch_id: str) -> Response:
-        response = _answered(_Step(name="view"), lambda step: _viewed(app, step, launch_id, open_calls))
+        response = _answered(_Step(name="view"), lambda step: _viewed(app, step, launch_id, at_ehrs))
         _delete_cookie(response, app, launch_id)
         return response
 
@@ -119,7 +122,7 @@ def _standalone(app: SmartApp) -> Sequence[Mapping[str, str]]:
 # --- the three steps --------------------------------------------------------------------------------------------
 
 
-def _launched(app: SmartApp, step: _Step) -> Response:
+def _launched(app: SmartApp, step: _Step, at_ehrs: limits.CallsAtOnce) -> Response:
     """To the issuer's authorization endpoint. Without `launch` it is a standalone launch."""
     given = {name: request.args.get(name, "") for name in ("iss", "launch", "appContext")}
     if not given["iss"]:
@@ -132,7 +135,8 @@ def _launched(app: SmartApp, step: _Step) -> Response:
     if max(map(len, given.values())) > smart.LONGEST:
         raise SmartRefused(Trouble.TOO_LONG)
     context = given["appContext"] if row_of(given["appContext"]) else ""
-    url, launch = app.client.begin(issuer, given["launch"] or None, context)
+    with at_ehrs.one_of(""):
+        url, launch = app.client.begin(issuer, given["launch"] or None, context)
     response = _see_other(url)
     _set_cookie(response, app, issuer, launch.id, launch, seconds=LAUNCH_SECONDS)
     return response
@@ -150,14 +154,14 @@ def _returned(app: SmartApp, step: _Step) -> Response:
         raise SmartRefused(Trouble.UNKNOWN_ISSUER)
     arrival = smart.came_back(launch, said)
     until = app.now() + timedelta(seconds=LAUNCH_SECONDS)
-    if not app.remember(client="SMART launch", jti=launch.state, expires_at=until, at=app.now()):
+    if not app.remember(client="SMART launch", jti=launch_id, expires_at=until, at=app.now()):
         raise SmartRefused(Trouble.USED)
     response = _see_other(f"{app.root}/smart/view/{launch_id}")
     _set_cookie(response, app, issuer, launch_id, arrival, seconds=ARRIVAL_SECONDS)
     return response
 
 
-def _viewed(app: SmartApp, step: _Step, launch_id: str, open_calls: limits.CallsAtOnce) -> Response:
+def _viewed(app: SmartApp, step: _Step, launch_id: str, at_ehrs: limits.CallsAtOnce) -> Response:
     """The code for a token, the token for the record, and the record as a page."""
     arrival = _kept(app, launch_id, Arrival, most_seconds=ARRIVAL_SECONDS)
     if arrival is None:
@@ -165,7 +169,7 @@ def _viewed(app: SmartApp, step: _Step, launch_id: str, open_calls: limits.Calls
     step.issuer = issuer = find(app.issuers, arrival.iss)
     if issuer is None:
         raise SmartRefused(Trouble.UNKNOWN_ISSUER)
-    with open_calls.one_of(issuer.registered.name):
+    with at_ehrs.one_of(""):
         token = app.client.token(issuer, arrival)
         review = app.reviews[issuer.registered.iss]
         call = _call_for(issuer, token)
@@ -228,13 +232,20 @@ def _row(app_context: str, answer: services.Answer) -> Mapping[str, Any] | None:
 # --- cookies ------------------------------------------------------------------------------------------------------
 
 
-def _cookie(launch_id: str) -> str:
-    return f"cds-smart-{launch_id}"
+def _cookie(app: SmartApp, launch_id: str) -> str:
+    """`__Host-`: browsers take such a cookie from this very host alone, not from another one of its domain."""
+    return f"{'__Host-' if app.is_encrypted else ''}cds-smart-{launch_id}"
+
+
+def _place(app: SmartApp) -> Mapping[str, Any]:
+    """Which requests it comes with. A `__Host-` cookie has to be for all of the host."""
+    path = "/" if app.is_encrypted else f"{app.root}/smart"
+    return {"path": path, "secure": app.is_encrypted, "httponly": True}
 
 
 def _kept(app: SmartApp, launch_id: str, kind: type[Any], *, most_seconds: int) -> Any:
     """What this browser keeps of the launch, if it is of this kind; None where it keeps nothing of it."""
-    sealed = request.cookies.get(_cookie(launch_id), "")
+    sealed = request.cookies.get(_cookie(app, launch_id), "")
     content = app.seal.opened(sealed, most_seconds=most_seconds) if sealed else None
     if content is None:
         return None
@@ -253,26 +264,22 @@ def _set_cookie(
         raise SmartRefused(Trouble.TOO_LONG)
     is_framed = app.is_encrypted and bool(issuer.registered.embedded_by)
     response.set_cookie(
-        _cookie(launch_id),
+        _cookie(app, launch_id),
         sealed,
         max_age=seconds,
-        path=f"{app.root}/smart",
-        secure=app.is_encrypted,
-        httponly=True,
         samesite="None" if is_framed else "Lax",
         partitioned=is_framed,
+        **_place(app),
     )
 
 
 def _delete_cookie(response: Response, app: SmartApp, launch_id: str) -> None:
     for partitioned in (False, True) if app.is_encrypted else (False,):
         response.delete_cookie(
-            _cookie(launch_id),
-            path=f"{app.root}/smart",
-            secure=app.is_encrypted,
-            httponly=True,
+            _cookie(app, launch_id),
             samesite="None" if partitioned else "Lax",
             partitioned=partitioned,
+            **_place(app),
         )
 
 
