@@ -32,8 +32,8 @@ from cds_service.errors import (
     Trouble,
 )
 from cds_service.fhir_failure import Failure
-from cds_service.sealed import Seal
 from cds_service.smart import Arrival, Launch, SmartClient
+from cds_service.smart_cookies import LaunchCookies
 from cds_service.smart_registrations import Issuer, find, public_keys
 from cds_service.smart_words import SAID
 from cds_service.timeline import timeline
@@ -49,9 +49,6 @@ ARRIVAL_SECONDS: Final = 60
 AT_ONCE: Final = 3
 """Steps that ask an EHR, at once in one process: of the four threads of a worker one stays for calls of services."""
 
-MOST_IN_A_COOKIE: Final = 3_800
-"""Bytes; browsers drop a cookie of more than 4,096 with its name and attributes."""
-
 log: Final = logging.getLogger("cds_service")
 
 
@@ -60,17 +57,16 @@ class SmartApp:
     """What the app is made of. `reviews`: for each issuer's `iss` the review whose days are counted in its zone.
 
     `remember`: whether a state is new, on all machines together. `root` is the path under which the service is reached,
-    "" or "/base"; `is_encrypted`, whether by https: then cookies are Secure.
+    "" or "/base".
     """
 
     client: SmartClient
     issuers: tuple[Issuer, ...]
     reviews: Mapping[str, services.DrugReview]
-    seal: Seal
+    cookies: LaunchCookies
     remember: Remember
     now: Callable[[], datetime]
     root: str = ""
-    is_encrypted: bool = True
 
 
 @dataclass(kw_only=True)
@@ -108,7 +104,7 @@ def smart_app(app: SmartApp) -> Blueprint:
     @blueprint.get("/smart/view/<launch_id>")
     def view(launch_id: str) -> Response:
         response = _answered(_Step(name="view"), lambda step: _viewed(app, step, launch_id, at_ehrs))
-        _delete_cookie(response, app, launch_id)
+        app.cookies.drop(response, launch_id)
         return response
 
     return blueprint
@@ -138,7 +134,7 @@ def _launched(app: SmartApp, step: _Step, at_ehrs: limits.CallsAtOnce) -> Respon
     with at_ehrs.one_of(""):
         url, launch = app.client.begin(issuer, given["launch"] or None, context)
     response = _see_other(url)
-    _set_cookie(response, app, issuer, launch.id, launch, seconds=LAUNCH_SECONDS)
+    app.cookies.put(response, issuer, launch.id, launch, seconds=LAUNCH_SECONDS)
     return response
 
 
@@ -146,7 +142,7 @@ def _returned(app: SmartApp, step: _Step) -> Response:
     """From the issuer: the code moves from the address into the cookie, and the browser on to the page."""
     said = request.args.to_dict()
     launch_id = smart.id_of(said.get("state", ""))
-    launch = _kept(app, launch_id, Launch, most_seconds=LAUNCH_SECONDS)
+    launch = app.cookies.kept(launch_id, Launch, most_seconds=LAUNCH_SECONDS)
     if launch is None:
         raise SmartRefused(Trouble.STATE)
     step.issuer = issuer = find(app.issuers, launch.iss)
@@ -157,13 +153,13 @@ def _returned(app: SmartApp, step: _Step) -> Response:
     if not app.remember(client="SMART launch", jti=launch_id, expires_at=until, at=app.now()):
         raise SmartRefused(Trouble.USED)
     response = _see_other(f"{app.root}/smart/view/{launch_id}")
-    _set_cookie(response, app, issuer, launch_id, arrival, seconds=ARRIVAL_SECONDS)
+    app.cookies.put(response, issuer, launch_id, arrival, seconds=ARRIVAL_SECONDS)
     return response
 
 
 def _viewed(app: SmartApp, step: _Step, launch_id: str, at_ehrs: limits.CallsAtOnce) -> Response:
     """The code for a token, the token for the record, and the record as a page."""
-    arrival = _kept(app, launch_id, Arrival, most_seconds=ARRIVAL_SECONDS)
+    arrival = app.cookies.kept(launch_id, Arrival, most_seconds=ARRIVAL_SECONDS)
     if arrival is None:
         raise SmartRefused(Trouble.GONE)
     step.issuer = issuer = find(app.issuers, arrival.iss)
@@ -227,60 +223,6 @@ def _row(app_context: str, answer: services.Answer) -> Mapping[str, Any] | None:
     known = {row.id for table in answer.grounds.assessment.regimen.tables.values() for row in table.rows}
     spoke = {each for card in answer.response.cards if card.extension for each in card.extension.advice.rows}
     return {"id": row, "speaks": row in spoke} if row in known else None
-
-
-# --- cookies ------------------------------------------------------------------------------------------------------
-
-
-def _cookie(app: SmartApp, launch_id: str) -> str:
-    """`__Host-`: browsers take such a cookie from this very host alone, not from another one of its domain."""
-    return f"{'__Host-' if app.is_encrypted else ''}cds-smart-{launch_id}"
-
-
-def _place(app: SmartApp) -> Mapping[str, Any]:
-    """Which requests it comes with. A `__Host-` cookie has to be for all of the host."""
-    path = "/" if app.is_encrypted else f"{app.root}/smart"
-    return {"path": path, "secure": app.is_encrypted, "httponly": True}
-
-
-def _kept(app: SmartApp, launch_id: str, kind: type[Any], *, most_seconds: int) -> Any:
-    """What this browser keeps of the launch, if it is of this kind; None where it keeps nothing of it."""
-    sealed = request.cookies.get(_cookie(app, launch_id), "")
-    content = app.seal.opened(sealed, most_seconds=most_seconds) if sealed else None
-    if content is None:
-        return None
-    try:
-        return msgspec.json.decode(content, type=kind)
-    except msgspec.MsgspecError:
-        return None
-
-
-def _set_cookie(
-    response: Response, app: SmartApp, issuer: Issuer, launch_id: str, kept: Launch | Arrival, *, seconds: int
-) -> None:
-    """In a page of the EHR's (a frame) a browser sends only cookies that are for other sites, too."""
-    sealed = app.seal.closed(msgspec.json.encode(kept))
-    if len(sealed) > MOST_IN_A_COOKIE:
-        raise SmartRefused(Trouble.TOO_LONG)
-    is_framed = app.is_encrypted and bool(issuer.registered.embedded_by)
-    response.set_cookie(
-        _cookie(app, launch_id),
-        sealed,
-        max_age=seconds,
-        samesite="None" if is_framed else "Lax",
-        partitioned=is_framed,
-        **_place(app),
-    )
-
-
-def _delete_cookie(response: Response, app: SmartApp, launch_id: str) -> None:
-    for partitioned in (False, True) if app.is_encrypted else (False,):
-        response.delete_cookie(
-            _cookie(app, launch_id),
-            samesite="None" if partitioned else "Lax",
-            partitioned=partitioned,
-            **_place(app),
-        )
 
 
 # --- answers ------------------------------------------------------------------------------------------------------
