@@ -108,7 +108,8 @@ def smart_app(app: SmartApp) -> Blueprint:
     @blueprint.get("/smart/view/<launch_id>")
     def view(launch_id: str) -> Response:
         response = _answered(_Step(name="view"), lambda step: _viewed(app, step, launch_id, at_ehrs))
-        _delete_cookie(response, app, launch_id)
+        if smart.is_id(launch_id):
+            _delete_cookie(response, app, launch_id)
         return response
 
     return blueprint
