@@ -184,6 +184,7 @@ def test_the_newest_come_first_and_no_more_than_were_asked_for() -> None:
         ("Observation", {"encounter": "1"}, 400),
         ("Observation", {"_sort": "code"}, 400),
         ("Observation", {"_count": "many"}, 400),
+        ("Observation", {"_count": "9" * 5000}, 400),
         ("Practitioner", {}, 404),
     ],
 )
