@@ -150,11 +150,10 @@ def cancer_observed(observation: Resource, clinic: Clinic) -> tuple[CancerRecord
     found: list[CancerRecord | Unknown] = []
     for holder in holders(observation):
         value, concept = value_of(holder), holder.get("code")
-        name = next(iter(all_texts(value)), "")[:80]
         if coded(concept, known) is not None or any(known.mentions(normalised(text)) for text in all_texts(concept)):
             course = _course_of(value)
             if course is not None:
-                found.append(CancerRecord(reference=reference, finding=course, day=day, name=name))
+                found.append(CancerRecord(reference=reference, finding=course, day=day, name=_name_of(value)))
             elif not is_said_absent(holder) and not (holder is observation and is_panel(observation)):
                 found.append(unreadable(observation, "its disease status could not be read"))
         elif (value is not None) and (
@@ -162,8 +161,13 @@ def cancer_observed(observation: Resource, clinic: Clinic) -> tuple[CancerRecord
                 value, value_set("lung-cancer", "small-cell-histology", "small-cell", "small-cell-extensive")
             )
         ) is not None:
-            found.append(CancerRecord(reference=reference, finding=_CANCERS[histology.meaning], day=day, name=name))
+            finding = _CANCERS[histology.meaning]
+            found.append(CancerRecord(reference=reference, finding=finding, day=day, name=_name_of(value)))
     return tuple(found)
+
+
+def _name_of(value: Any) -> str:
+    return next(iter(all_texts(value)), "")[:80]
 
 
 def _course_of(value: Any) -> CancerFinding | None:

@@ -241,8 +241,10 @@ def _parts(value: Any) -> tuple[Any, ...]:
     if not isinstance(value, dict):
         return ()
     inner = value.get("coding")
-    if inner is None and "code" not in value and "display" not in value:
-        return (value.get("text"),)
+    if inner is None:
+        if "code" not in value and "display" not in value:
+            return (value.get("text"),)
+        inner = [value]  # a bare Coding, or a Quantity
     if not isinstance(inner, list):
         return ()
     parts = [value.get("text", "")]
