@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_mappings.chart import Resource
 from fhir_mappings.facts import Unknown
-from fhir_mappings.terminology import Concept, ValueSet, system_uri
+from fhir_mappings.terminology import Concept, ValueSet, normalised, system_uri
 from fhir_mappings.versions import NOT_DONE, NOTES, STATUSES
 
 _LONGEST_TEXT: Final = 4000
@@ -218,6 +218,11 @@ def in_set(concept: CodeableConcept, known: ValueSet) -> Concept | None:
         if coding.code and (found := known.coded(coding.system, coding.code)) is not None:
             return found
     return None
+
+
+def is_mentioned(concept: CodeableConcept, known: ValueSet) -> bool:
+    """Whether one of its texts has a term of the value set in it."""
+    return any(known.mentions(normalised(text)) for text in concept.all_texts)
 
 
 def read_concept(value: Any) -> CodeableConcept:
