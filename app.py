@@ -20,7 +20,7 @@ from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from cds_service import clients as client_profiles
-from cds_service import services, web
+from cds_service import quality_page, services, web
 from cds_service.client_auth import Doorkeeper, ProcessMemory
 from cds_service.clients import ANYBODY, Caller, Client
 from cds_service.demonstration import patients
@@ -133,14 +133,16 @@ def build(
     except KnowledgeError as error:
         raise SettingError(f"CDS_KNOWLEDGE takes a valid knowledge file: {error}") from None
     logging.getLogger("cds_service").info(msgspec.json.encode(knowledge.start_line).decode())
+    door = doorkeeper_of(clients, settings, store) if clients else None
     return web.create_web(
         offers,
         knowledge=knowledge,
         max_body_bytes=settings.max_body_bytes,
         recorder=Recorder(store, on_loss=counters.lost) if store else None,
         counters=counters,
-        access=access_of(clients, review, settings, store) if clients else None,
+        access=access_of(clients, review, door) if door else None,
         is_ready=Readiness(store.check, clock=services.milliseconds) if store else lambda: True,
+        quality=quality_of(store, regimen, offers, clients, door) if store else None,
         root=root_of(settings.public_url or ""),
         shown=demonstration_of(settings) if settings.is_demo else None,
     )
@@ -164,12 +166,10 @@ def address_rule(settings: Settings) -> AddressRule:
     return listed_demonstration_rule if settings.clients else demonstration_rule
 
 
-def access_of(
-    clients: Sequence[Client], review: services.DrugReview, settings: Settings, store: Store | None
-) -> web.Access:
-    """The door that lets in the registered clients, each to answers as it understands them."""
+def doorkeeper_of(clients: Sequence[Client], settings: Settings, store: Store | None) -> Doorkeeper:
+    """Who lets in the registered clients, and nobody twice with one token."""
     shelf = KeyShelf(clients, fetch=key_fetcher(address_rule(settings)), clock=seconds)
-    doorkeeper = Doorkeeper(
+    return Doorkeeper(
         clients,
         public_url=settings.public_url or LOCAL_URL,
         keys=shelf.keys,
@@ -177,13 +177,38 @@ def access_of(
         now=services.now,
         strict=not settings.is_demo,
     )
+
+
+def access_of(clients: Sequence[Client], review: services.DrugReview, door: Doorkeeper) -> web.Access:
+    """The door that lets in the registered clients, each to answers as it understands them."""
     return web.Access(
-        name_of=doorkeeper.name_of,
+        name_of=door.name_of,
         offers={
             client.name: {offer.entry.id: offer for offer in services.offers(replace(review, caller=client.caller))}
             for client in clients
         },
         origins=frozenset(origin for client in clients for origin in client.cors_origins),
+    )
+
+
+def quality_of(
+    store: Store,
+    regimen: Regimen,
+    offers: Sequence[services.Offer],
+    clients: Sequence[Client],
+    door: Doorkeeper | None,
+) -> quality_page.Quality:
+    """What the quality page reads: the store's figures, with the override reasons that this knowledge offers."""
+    offered = {
+        (row.text("system"), row.text("code")): row.say["label"] for row in regimen.table("override_reasons").rows
+    }
+    return quality_page.Quality(
+        count=lambda asked: store.quality(asked, offered.keys()),
+        name_of=(lambda authorization: door.name_at(authorization, quality_page.ADDRESS)) if door else None,
+        services=tuple((offer.entry.id, offer.entry.hook) for offer in offers),
+        reasons={code: words for (_, code), words in offered.items()},
+        clients=tuple(client.name for client in clients),
+        now=services.now,
     )
 
 

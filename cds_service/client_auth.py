@@ -82,13 +82,24 @@ class Doorkeeper:
 
         Raises: NotAuthenticated; StoreUnavailable where `strict` and the token may have been used before.
         """
+        return self._let_in(authorization, lambda client: self._audiences(client, service))
+
+    def name_at(self, authorization: str | None, address: str) -> str:
+        """The name of the client that looks at this page of ours, with a token for it alone.
+
+        What a token for a call names, an alias of it included, does not open a page. Raises: as `name_of`.
+        """
+        page = f"{self._public_url}{address}"
+        return self._let_in(authorization, lambda _: [page, f"{page}/"])
+
+    def _let_in(self, authorization: str | None, audiences: Callable[[Client], Sequence[str]]) -> str:
         token = _bearer(authorization)
         header, claims = _unverified(token)
         client = self._clients.get(_text(claims.get("iss")))
         if client is None:
             raise NotAuthenticated(Refusal.ISSUER)
         algorithm, kid = _checked_header(header, client)
-        verified = _verified(token, self._keys(client, kid), algorithm, self._audiences(client, service))
+        verified = _verified(token, self._keys(client, kid), algorithm, audiences(client))
         if client.tenants and verified.get("tenant") not in client.tenants:
             raise NotAuthenticated(Refusal.TENANT)
         self._refuse_used(client, verified)

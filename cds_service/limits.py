@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -43,31 +43,36 @@ def values_in(root: Any) -> int:
 
     Raises: RequestError if it nests deeper than MOST_NESTED. Nothing here recurses, however deep it is.
     """
-    return sum(map(len, _levels(root)))
+    return _values(_levels(root))
 
 
 def resources_in(root: Any) -> int:
     """Objects with a `resourceType`, or entries of Bundles if those are more. Raises: RequestError as above."""
-    typed = entries = 0
-    for level in _levels(root):
-        objects = [node for node in level if type(node) is dict]
-        typed += sum("resourceType" in node for node in objects)
-        entries += sum(len(node["entry"]) for node in objects if type(node.get("entry")) is list)
-    return max(typed, entries)
+    return _resources(_levels(root))
 
 
-def _levels(root: Any) -> Iterator[list[Any]]:
-    """The values inside the root, then those inside these, and so on. Decoded JSON has no other mapping than dict."""
-    inside = [root]
-    for _ in range(MOST_NESTED):
-        level: list[Any] = []
-        for node in inside:
-            level += node.values() if type(node) is dict else node
-        yield level
-        inside = [node for node in level if type(node) is dict or type(node) is list]
-        if not inside:
-            return
-    raise RequestError(TOO_DEEP)
+def _values(levels: Iterable[list[Any]]) -> int:
+    return sum([len(node) for level in levels for node in level])
+
+
+def _resources(levels: Iterable[list[Any]]) -> int:
+    objects = [node for level in levels for node in level if type(node) is dict]
+    typed = sum(["resourceType" in node for node in objects])
+    bundled = [node["entry"] for node in objects if "entry" in node]
+    return max(typed, sum([len(entries) for entries in bundled if type(entries) is list]))
+
+
+def _levels(root: Any) -> list[list[Any]]:
+    """The root, the objects and lists in it, then those in these, and so on. Decoded JSON has no other mapping."""
+    levels = [[root]]
+    while levels[-1]:
+        if len(levels) > MOST_NESTED:
+            raise RequestError(TOO_DEEP)
+        inside: list[Any] = []
+        for node in levels[-1]:
+            inside += node.values() if type(node) is dict else node
+        levels.append([node for node in inside if type(node) is dict or type(node) is list])
+    return levels
 
 
 def check_size(call: Mapping[str, Any]) -> None:
@@ -75,13 +80,14 @@ def check_size(call: Mapping[str, Any]) -> None:
 
     Raises: TooMuch, naming what there is too much of and how much is taken; RequestError where it nests too deeply.
     """
-    values = values_in(call)
+    levels = _levels(call)
+    values = _values(levels)
     for path, number in _proposed(call.get("context")):
         _at_most(MOST_PROPOSED, number, "entries", path)
     if values <= min(MOST_RESOURCES, MOST_PROPOSED_VALUES):  # as nearly every call: then nothing else can be too much
         return
     _at_most(MOST_VALUES, values, "JSON values", "")
-    _at_most(MOST_RESOURCES, _received(call), "resources", "")
+    _at_most(MOST_RESOURCES, max(_resources(levels), _listed(call)), "resources", "")
     _at_most(MOST_PROPOSED_VALUES, values_in([call.get("context")]), "JSON values", "context")
 
 
@@ -94,11 +100,11 @@ def _proposed(context: Any) -> Iterator[tuple[str, int]]:
             yield f"context.{name}", len(found)
 
 
-def _received(call: Mapping[str, Any]) -> int:
-    """The resources of the call; a list in place of a Bundle has as many as it has entries."""
+def _listed(call: Mapping[str, Any]) -> int:
+    """A list in place of a Bundle has as many resources as it has entries."""
     prefetch = call.get("prefetch")
-    lists = [value for value in prefetch.values() if isinstance(value, list)] if isinstance(prefetch, dict) else []
-    return max(resources_in(call), sum(map(len, lists)))
+    values = prefetch.values() if isinstance(prefetch, dict) else ()
+    return sum([len(value) for value in values if isinstance(value, list)])
 
 
 def check_record(number: int) -> None:

@@ -20,9 +20,10 @@ from cds_service import wire
 VERSION: Final = "0.1.0"
 JSON: Final = "application/json"
 FHIR_JSON: Final = "application/fhir+json"
-HTML: Final = "text/html"
 MARKDOWN: Final = "text/markdown"
 PLAIN: Final = "text/plain"
+HTML: Final = "text/html"
+SVG: Final = "image/svg+xml"
 EXAMPLES: Final = Path(__file__).resolve().parent.parent / "examples"
 """Beside the source; an installed package goes without."""
 
@@ -36,6 +37,14 @@ BUNDLE: Final[Schema] = {
     "properties": {"resourceType": {"const": "Bundle"}, "type": {"const": "collection"}, "entry": {"type": "array"}},
     "required": ["resourceType", "type", "entry"],
 }
+POSTED: Final[Schema] = {
+    "type": "object",
+    "anyOf": [
+        {"properties": {"hook": TEXT, "hookInstance": TEXT, "context": OBJECT}, "required": ["hook", "context"]},
+        {"properties": {"resourceType": {"const": "Bundle"}, "entry": {"type": "array"}}, "required": ["resourceType"]},
+    ],
+}
+"""A call of a hook, or a Bundle of one patient's record."""
 FEEDBACK: Final[Schema] = {
     "type": "object",
     "properties": {
@@ -108,6 +117,8 @@ class Endpoint:
 
 CALL_REFUSALS: Final = (400, 404, 405, 412, 413, 415, 429, 500)
 FEEDBACK_REFUSALS: Final = (400, 404, 405, 413, 415, 429, 500, 503)
+TIMELINE_REFUSALS: Final = (400, 405, 412, 413, 415, 429, 500)
+SIGNED_TIMELINE_REFUSALS: Final = (400, 401, 405, 412, 413, 415, 429, 500, 503)
 SIGNED_CALL_REFUSALS: Final = (400, 401, 404, 405, 412, 413, 415, 429, 500, 503)
 SIGNED_FEEDBACK_REFUSALS: Final = (400, 401, 404, 405, 413, 415, 429, 500, 503)
 
@@ -146,6 +157,19 @@ def endpoints(services: Sequence[wire.Service], *, needs_token: bool = False) ->
         Endpoint(path="/cds-services", name="discovery", does="The services on offer.", gives={JSON: wire.Discovery}),
         *calls,
         *told,
+        Endpoint(
+            path="/timeline",
+            name="timeline",
+            does=(
+                "The course of the patient of a call (of any hook offered), or of one patient's record as a FHIR "
+                "Bundle, as a page, as SVG or as data; `?part=1` gives the page's content alone."
+            ),
+            method="post",
+            takes=POSTED,
+            gives={HTML: TEXT, SVG: TEXT, JSON: OBJECT},
+            refuses=SIGNED_TIMELINE_REFUSALS if needs_token else TIMELINE_REFUSALS,
+            signed=needs_token,
+        ),
         Endpoint(
             path="/metrics", name="metrics", does="Counts for Prometheus, none of a patient.", gives={PLAIN: TEXT}
         ),

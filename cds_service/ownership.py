@@ -55,11 +55,12 @@ def owner(resource: Resource, patient_id: str) -> Owner:
     if kind == "Patient":
         named = words(resource.get("id"))
         return _by_id(named, patient_id) if named else Owner.UNNAMED
+    subject = resource.get("subject")
+    if isinstance(subject, dict) and subject.get("reference") == f"Patient/{patient_id}" and "patient" not in resource:
+        return Owner.THIS_PATIENT  # nearly always
     named_by = [value for member in _MEMBERS if (value := resource.get(member))]
     if not named_by:
         return Owner.UNNAMED if kind in NAMES_A_PATIENT else Owner.NOBODY
-    if len(named_by) == 1:
-        return _by_reference(named_by[0], patient_id)
     return _strictest([_by_reference(value, patient_id) for value in named_by])
 
 
@@ -74,14 +75,10 @@ def _by_id(named: str, patient_id: str) -> Owner:
 def _by_reference(value: Any, patient_id: str) -> Owner:
     if isinstance(value, str):
         return _by_text(value, patient_id)
-    if isinstance(value, dict):
-        return _by_text(words(value.get("reference")), patient_id)
     references = [_by_text(words(found.get("reference")), patient_id) for found in objects(value)]
     return _strictest(references or [Owner.UNNAMED])
 
 
 def _by_text(text: str, patient_id: str) -> Owner:
-    if text == f"Patient/{patient_id}":  # nearly always
-        return Owner.THIS_PATIENT
     found = _PATIENT.search(text.strip())
     return _by_id(found[1], patient_id) if found else Owner.UNNAMED

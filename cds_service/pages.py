@@ -40,11 +40,14 @@ class Frame:
 
     root: str = ""
     is_demo: bool = False
+    has_quality: bool = False
 
     @property
     def places(self) -> tuple[tuple[str, str], ...]:
-        """The pages that each page leads to: address and name."""
-        return ((("/", "Test bench"),) if self.is_demo else ()) + (("/knowledge", "Knowledge"),)
+        """The pages that each page leads to: address and name. Outside a demonstration few may see the figures."""
+        bench = (("/", "Test bench"),) if self.is_demo else ()
+        quality = (("/quality", "Quality"),) if self.is_demo and self.has_quality else ()
+        return (*bench, ("/knowledge", "Knowledge"), *quality)
 
 
 def add_frame(web: Flask, frame: Frame) -> None:

@@ -86,7 +86,7 @@ def as_table(report: Report) -> str:
 
 def as_csv(report: Report) -> str:
     """The rows as CSV; no cell begins like a formula."""
-    return _csv(COLUMNS, (row.cells() for row in report.rows))
+    return csv_of(COLUMNS, (row.cells() for row in report.rows))
 
 
 # --- decisions --------------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def decisions_as_table(decisions: Iterable[Decided]) -> str:
 
 def decisions_as_csv(decisions: Iterable[Decided]) -> str:
     """The same as CSV; no cell begins like a formula."""
-    return _csv(DECISION_COLUMNS, (made.cells() for made in decisions))
+    return csv_of(DECISION_COLUMNS, (made.cells() for made in decisions))
 
 
 # --- both -------------------------------------------------------------------------------------------------------------
@@ -156,7 +156,8 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Co
     return table
 
 
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def csv_of(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """These lines under their heads; no cell begins like a formula."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -165,4 +166,4 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

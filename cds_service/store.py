@@ -11,7 +11,7 @@ import itertools
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -27,6 +27,8 @@ from cds_service.database import Database
 from cds_service.errors import ServiceError, SettingError, StoreUnavailable
 from cds_service.feedback import Feedback, Rejected, as_text, digest
 from cds_service.migrations import SCHEMAS
+from cds_service.quality import Asked, Counted
+from cds_service.quality_queries import counted
 from cds_service.report import Decided, Reception, Report, as_csv, as_table, decisions_as_csv, decisions_as_table
 from cds_service.settings import Settings
 from cds_service.tables import (
@@ -49,6 +51,9 @@ CALLS_A_CLEANING: Final = 100
 """Each process deletes so many expired tokens at most, once in so many calls."""
 
 DECISIONS_LISTED: Final = 1_000
+
+SECONDS_FOR_FIGURES: Final = 30.0
+"""For each question of the quality page to PostgreSQL."""
 
 UNKNOWN_CARD: Final = "unknown card"
 _COMMENT_ONLY: Final = "(comment only)"
@@ -228,6 +233,14 @@ class Store:
         """How the cards of each row were received, the most overridden row first. Raises: StoreUnavailable."""
         with self._database.transaction(is_reading=True, patience=None) as connection:
             return _report(connection)
+
+    def quality(self, asked: Asked, offered: Collection[tuple[str, str]]) -> Counted:
+        """What the quality page shows of this period. `offered`: (system, code) of our own override reasons.
+
+        Raises: StoreUnavailable.
+        """
+        with self._database.transaction(is_reading=True, patience=SECONDS_FOR_FIGURES) as connection:
+            return counted(connection, asked, offered)
 
     def decisions(self, *, hook_instance: str | None = None, last: int = DECISIONS_LISTED) -> tuple[Decided, ...]:
         """The last decisions, earliest first, each with its cards and what was done with them.

@@ -59,6 +59,7 @@ class CardShown(Table):
     indicator: Mapped[str] = mapped_column(Text)
     knowledge: Mapped[str] = mapped_column(Text)
     shown_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    __table_args__ = (Index("card_shown_shown_at", "shown_at"),)
 
 
 class FeedbackGiven(Table):
@@ -78,7 +79,7 @@ class FeedbackGiven(Table):
     comment: Mapped[str | None] = mapped_column(Text)
     extension: Mapped[str | None] = mapped_column(Text)
     received_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    __table_args__ = (Index("feedback_card", "client", "card"),)
+    __table_args__ = (Index("feedback_card", "client", "card"), Index("feedback_received_at", "received_at"))
 
 
 class FeedbackRejected(Table):

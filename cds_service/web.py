@@ -10,14 +10,26 @@ import logging
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
-from cds_service import demonstration_page, feedback, limits, metrics, openapi, pages, services, wire
+from cds_service import (
+    demonstration_page,
+    feedback,
+    limits,
+    metrics,
+    openapi,
+    pages,
+    quality_page,
+    services,
+    timeline_page,
+    wire,
+)
 from cds_service.errors import (
     NotAuthenticated,
     NothingReadable,
@@ -56,6 +68,8 @@ NOT_REMEMBERED: Final = (
     "The call was not assessed: the store is not available, so that nobody knows whether its token was used before. "
     "Send it again with another token."
 )
+NO_FIGURES: Final = "The service failed; there are no figures."
+NO_FIGURES_NOW: Final = "The store is not available: there are no figures now. Ask again later."
 STORE_DOWN: Final = "The store is not available; nothing was stored. Send it again."
 WELL: Final = b'{"status":"ok"}'
 UNREADY: Final = b'{"status":"unavailable","store":"unavailable"}'
@@ -102,12 +116,13 @@ def create_web(
     is_ready: Callable[[], bool] = lambda: True,
     root: str = "",
     shown: demonstration_page.Demonstration | None = None,
+    quality: quality_page.Quality | None = None,
 ) -> Flask:
     """The WSGI application that answers for `offers`; without `access` for everybody.
 
     Without a `recorder` nothing is kept: feedback is refused with 503. `is_ready`: whether the store can be reached;
     it answers at once. `root`: the path under which the service is reached, "" or "/base". `shown`: what the test bench
-    shows, in a demonstration.
+    shows, in a demonstration. Without `quality` there is no such page.
     """
     door = access or open_to_everybody(offers)
     counters = counters or metrics.Metrics()
@@ -150,10 +165,17 @@ def create_web(
 
     show_knowledge(web, knowledge)
     answer_probes(web, is_ready)
-    pages.add_frame(web, pages.Frame(root=root, is_demo=shown is not None))
+    pages.add_frame(web, pages.Frame(root=root, is_demo=shown is not None, has_quality=quality is not None))
     if shown is not None:
         explained = explanations(ids, door, open_calls)
         web.register_blueprint(demonstration_page.demonstration(shown, entries, explained))
+    if quality is not None:
+        look_at = partial(answer_page, "quality", counters)
+        web.register_blueprint(quality_page.parts(quality, answered=look_at))
+    by_hook = {entry.hook: entry.id for entry in entries}
+    web.add_url_rule(
+        "/timeline", "timeline", partial(answer_timeline, door, counters, open_calls, by_hook), methods=["POST"]
+    )
     web.register_error_handler(HTTPException, refuse)
     web.after_request(lambda response: add_headers(response, door.origins))
     return web
@@ -310,6 +332,52 @@ def answer_feedback(
         **receipt.model_dump(exclude={"mistakes"}),
         "outcomes": outcomes_of(recorded),
         "mistakes": rejected,
+        "milliseconds": round(services.milliseconds() - started, 1),
+        **failure,
+    }
+    log.log(logging.ERROR if "error" in failure else logging.INFO, msgspec.json.encode(line).decode())
+    return response
+
+
+def answer_page(name: str, counters: metrics.Metrics, look: Callable[[], Response]) -> Response:
+    """What a page that is not for everybody shows, or the refusal, and one log line of who looked."""
+    started = services.milliseconds()
+    response, failure = answered(look, NO_FIGURES, NO_FIGURES_NOW)
+    count_refusal(failure, counters)
+    line = {
+        "event": name,
+        "client": g.get("reader", ""),
+        "status": response.status_code,
+        "milliseconds": round(services.milliseconds() - started, 1),
+        **failure,
+    }
+    log.log(logging.ERROR if "error" in failure else logging.INFO, msgspec.json.encode(line).decode())
+    return response
+
+
+def answer_timeline(
+    door: Access, counters: metrics.Metrics, open_calls: limits.CallsAtOnce, by_hook: Mapping[str, str]
+) -> Response:
+    """Show the course of the patient of a call, or of a posted record; the log has nothing of either."""
+    started, caller, service_id = services.milliseconds(), "", ""
+
+    def show() -> Response:
+        nonlocal caller, service_id
+        body = json_body()
+        service_id = timeline_page.service_of(body, by_hook)
+        caller = door.name_of(request.headers.get("Authorization"), service_id)
+        offer = door.offers[caller][service_id]
+        with open_calls.one_of(caller):
+            called = timeline_page.read_call(body, offer.entry.hook)
+            return timeline_page.shown(offer.answer(called), offer.entry.hook)
+
+    response, failure = answered(show, "The service failed; the timeline was not drawn.", NOT_REMEMBERED)
+    count_refusal(failure, counters)
+    line = {
+        "event": "timeline",
+        "service": service_id,
+        "client": caller,
+        "status": response.status_code,
         "milliseconds": round(services.milliseconds() - started, 1),
         **failure,
     }

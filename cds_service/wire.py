@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from hashlib import sha256
@@ -74,9 +74,10 @@ def _lost_a_key(body: bytes, kept: bytes) -> bool:
     """Whether a key stands twice in an object of `body`; `kept` is what the decoder kept of it, as compact JSON.
 
     Every key is followed by one colon, and colons in texts stand in both; so a key that was lost is a colon missing in
-    `kept`, unless an escaped colon makes up for it. Only then is the body read again, slowly.
+    `kept`, unless an escaped colon makes up for it. Only then is the body read again, slowly. A body that is compact
+    itself, as most EHRs send it, is what was kept.
     """
-    if body.count(b":") == kept.count(b":") and b"\\u00" not in body:
+    if body == kept or (body.count(b":") == kept.count(b":") and b"\\u00" not in body):
         return False
 
     def once(pairs: list[tuple[str, Any]]) -> None:
@@ -293,7 +294,11 @@ def read_request(body: bytes, hook: str) -> HookRequest:
     Raises: RequestError naming the JSON path of each mistake, never the value; TooMuch.
     """
     beyond: list[str] = []
-    decoded = decode(body, beyond)
+    return request_of(decode(body, beyond), hook, beyond)
+
+
+def request_of(decoded: Mapping[str, Any], hook: str, beyond: Sequence[str] = ()) -> HookRequest:
+    """The call that a decoded body is; `beyond` as `decode` filled it. Raises: RequestError as above."""
     if isinstance(decoded.get("hook"), str) and decoded["hook"] != hook:
         raise RequestError(Mistake(path="hook", what=f"this service answers {hook}"))
     try:

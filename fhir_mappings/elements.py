@@ -222,6 +222,8 @@ def in_set(concept: CodeableConcept, known: ValueSet) -> Concept | None:
 
 def read_concept(value: Any) -> CodeableConcept:
     """What a concept says. The same ones stand all over a record: those of usual shape and length are read once."""
+    if value is None:
+        return _NOTHING
     parts = _parts(value)
     try:
         if parts and sum(map(len, parts)) <= _LONGEST_KEPT:
@@ -229,6 +231,9 @@ def read_concept(value: Any) -> CodeableConcept:
     except TypeError:  # something else than a text stands where one belongs
         return _read_concept(value)
     return _read_concept(value)
+
+
+_NOTHING: Final = CodeableConcept(codings=(), own_texts=(), all_texts=(), code="")
 
 
 def _parts(value: Any) -> tuple[Any, ...]:

@@ -83,11 +83,11 @@ def breathing_support(procedure: Resource, clinic: Clinic) -> tuple[Support, ...
 
 def breathing_support_observed(observation: Resource, clinic: Clinic) -> tuple[Support, ...]:
     """The same by the text of an Observation about oxygen or breathing, or of the device that made it."""
-    texts = [*all_texts(part(observation, "device", "display")), *texts_of_notes(observation)]
+    texts = [*all_texts(part(observation.get("device"), "display")), *texts_of_notes(observation)]
     context = value_set("supports", "context")
     for holder in holders(observation):
         value = value_of(holder)
-        if isinstance(value, str | dict) and any(
+        if isinstance(value, (str, dict)) and any(
             context.mentions(normalised(t)) for t in all_texts(holder.get("code"))
         ):
             texts += all_texts(value)

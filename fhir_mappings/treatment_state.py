@@ -415,7 +415,7 @@ def _read_observation(observation: Resource, reading: _Reading) -> None:
         return
     if measurement is not None:
         found.keep(found.vitals, vital_signs(observation, clinic))
-        if any(observation.get(name) for name in _BESIDE_AN_OBSERVATION):
+        if not observation.keys().isdisjoint(_BESIDE_AN_OBSERVATION):
             found.keep(found.supports, breathing_support_observed(observation, clinic))
         return
     if concept.is_empty:
@@ -438,7 +438,8 @@ def _read_observation(observation: Resource, reading: _Reading) -> None:
 
 
 def _speaks_beside_its_code(observation: Resource) -> bool:
-    return any(observation.get(name) is not None for name in ("valueCodeableConcept", *_BESIDE_AN_OBSERVATION))
+    beside = observation.keys() & {"valueCodeableConcept", *_BESIDE_AN_OBSERVATION}
+    return any(observation[name] is not None for name in beside)
 
 
 def _read_adverse_event(event: Resource, reading: _Reading) -> None:

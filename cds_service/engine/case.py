@@ -87,12 +87,12 @@ class Call:
     @cached_property
     def newest_in_treatment(self) -> Mapping[Analyte, LabResult]:
         """The newest of `results` of each analyte."""
-        return newest_of_each(result for own in self.results.values() for result in own)
+        return newest_of_each(self.results)
 
     @cached_property
     def newest(self) -> Mapping[Analyte, LabResult]:
         """The newest usable result of each analyte."""
-        return newest_of_each(self.state.labs)
+        return newest_of_each(self.labs)
 
     def baseline(self, analyte: Analyte) -> LabResult | None:
         """The newest usable result of a day before the first exposure."""
@@ -102,7 +102,7 @@ class Call:
             for r in self.labs.get(analyte, ())
             if isinstance(r.day, When) and first is not None and r.day.latest < first.day.earliest
         )
-        return newest(before, analyte)
+        return newest(before)
 
     @cached_property
     def toxicities(self) -> tuple[ToxicityRecord, ...]:

@@ -86,10 +86,14 @@ def on_day(day: date) -> When:
 
 def schedule_row(course: Course, regimen: Regimen) -> Row:
     """The schedule's row for the next dose: the first one with nothing completed, else by k."""
+    return _row_at(course.treatment_doses if course.completed else None, regimen)
+
+
+def _row_at(treatment_doses: int | None, regimen: Regimen) -> Row:
     for row in regimen.table("schedule").rows:
-        if row.flag("first_dose") != (not course.completed):
+        if row.flag("first_dose") != (treatment_doses is None):
             continue
-        if not course.completed or course.treatment_doses in row.range("treatment_doses"):
+        if treatment_doses is None or treatment_doses in row.range("treatment_doses"):
             return row
     raise LookupError("the schedule has a gap")
 
@@ -101,10 +105,19 @@ def first_row(regimen: Regimen) -> Row:
 
 def position_name(row: Row, course: Course) -> str:
     """`C1D8`, or the cycle and day counted from k."""
+    return _name_at(row, course.treatment_doses)
+
+
+def position_after(treatment_doses: int, regimen: Regimen) -> str:
+    """The name of the position of the dose that follows the step dose and k treatment doses."""
+    return _name_at(_row_at(treatment_doses, regimen), treatment_doses)
+
+
+def _name_at(row: Row, treatment_doses: int) -> str:
     if not row.has("cycle_days"):
         return row.text("position")
     days = row.texts("cycle_days")
-    beyond = course.treatment_doses - (row.range("treatment_doses").at_least or 0)
+    beyond = treatment_doses - (row.range("treatment_doses").at_least or 0)
     cycle, place = divmod(beyond, len(days))
     return row.text("position").format(cycle=row.integer("first_cycle") + cycle, day=days[place])
 

@@ -113,14 +113,18 @@ def observed(call: Call) -> Observed | None:
 
     Source: clinical-rules "The other hooks".
     """
-    dose = call.course.last_exposure
-    if dose is None:
-        return None
+    doses = call.course.doses
+    return observed_dose(call, len(doses) - 1) if doses else None
+
+
+def observed_dose(call: Call, place: int) -> Observed:
+    """The exposure at this place of the course (from 0), judged by the doses and toxicities before it."""
+    dose = call.course.doses[place]
     earlier = tuple(record for record in call.state.toxicities if _came_before(record, dose.day))
     before = replace(call, state=replace(call.state, toxicities=earlier))
     mg = call.regimen.doses["step"].mg if kind_of(dose.mg, call.regimen) is DoseKind.STEP else dose.mg
     order = OrderedDose(order="", status="completed", day=dose.day, amount=Amount(mg=mg))
-    case = Case(call=before, order=order, on=dose.day, course=Course(call.course.doses[:-1]))
+    case = Case(call=before, order=order, on=dose.day, course=Course(call.course.doses[:place]))
     return Observed(dose=dose, case=case, at=call.at)
 
 
@@ -160,10 +164,11 @@ def first_days_at_home(dose: Observed, row: Row) -> Finding | None:
 
 
 NO_HOURS: Final = "the source has no hours"
+FIRST_DAYS_AT_HOME: Final = "the first days at home"
 QUESTIONS: Final[Mapping[str, Question]] = {
     "the observation is not complete": not_complete,
     NO_HOURS: no_hours,
-    "the first days at home": first_days_at_home,
+    FIRST_DAYS_AT_HOME: first_days_at_home,
 }
 
 

@@ -368,11 +368,11 @@ class _Event:
         return touches or _apart(self.last, onset) <= gap
 
 
-def _by_onset(dated: tuple[When, ToxicityRecord]) -> tuple[date, date, float, int]:
-    """By day, then by the clock; what has no clock time comes first, and of one moment the worse."""
+def _by_onset(dated: tuple[When, ToxicityRecord]) -> tuple[date, date, float, int, bool]:
+    """By day, then by the clock; what has no clock time comes first, and of one moment the worse, what closes last."""
     onset, record = dated
     clock = onset.instant.timestamp() if onset.instant is not None else float("-inf")
-    return onset.latest, onset.earliest, clock, -(grade_value(record) or 0)
+    return onset.latest, onset.earliest, clock, -(grade_value(record) or 0), closes(record)
 
 
 def episodes_of(

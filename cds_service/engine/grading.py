@@ -5,7 +5,7 @@ Values are compared as they are, never rounded. A bound (`<15`) decides only whe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,7 +13,18 @@ from typing import Final
 
 from cds_service.engine.words import day_text
 from cds_service.knowledge.regimen import Regimen, Row
-from fhir_mappings.facts import Analyte, Bound, LabResult, MaybeWhen, Sex, SupportKind, TreatmentState, Vital, When
+from fhir_mappings.facts import (
+    Analyte,
+    Bound,
+    LabResult,
+    MaybeWhen,
+    Sex,
+    SupportKind,
+    TreatmentState,
+    Vital,
+    VitalSign,
+    When,
+)
 
 UNITS: Final = {
     Analyte.NEUTROPHILS: "× 10⁹/L",
@@ -33,6 +44,7 @@ VITAL_UNITS: Final = {
     Vital.OXYGEN_SATURATION: "%",
 }
 _NO_CLOCK: Final = datetime.min.replace(tzinfo=UTC)
+_BEFORE_ALL: Final = (date.min, _NO_CLOCK)
 HIGH_IS_WORSE: Final = frozenset({Analyte.ALT, Analyte.AST, Analyte.BILIRUBIN, Analyte.CREATININE})
 IN_MULTIPLES: Final = frozenset({Analyte.ALT, Analyte.AST, Analyte.BILIRUBIN})
 
@@ -110,25 +122,27 @@ def result_day(result: LabResult) -> date:
 
 def _newest_key(result: LabResult) -> tuple[date, datetime]:
     """Of one day, a result with a clock time is newer than one without."""
-    instant = result.day.instant if isinstance(result.day, When) else None
-    return result_day(result), instant if instant is not None else _NO_CLOCK
+    day = result.day
+    return (day.latest, day.instant or _NO_CLOCK) if isinstance(day, When) else _BEFORE_ALL
 
 
-def newest(results: Iterable[LabResult], analyte: Analyte) -> LabResult | None:
-    """The newest usable result of an analyte; of equals the worse one, and the later one in the record."""
-    return newest_of_each(result for result in results if result.analyte is analyte).get(analyte)
-
-
-def newest_of_each(results: Iterable[LabResult]) -> dict[Analyte, LabResult]:
-    """The same for every analyte at once."""
-    found: dict[Analyte, tuple[tuple[date, datetime], LabResult]] = {}
-    for result in results:
+def newest(own: Iterable[LabResult]) -> LabResult | None:
+    """The newest usable result of one analyte; of equals the worse one, and the later one in the record."""
+    found: LabResult | None = None
+    moment = _BEFORE_ALL
+    for result in own:
         if result.value is None:
             continue
-        moment, known = _newest_key(result), found.get(result.analyte)
-        if known is None or moment > known[0] or (moment == known[0] and _badness(result) >= _badness(known[1])):
-            found[result.analyte] = moment, result
-    return {analyte: result for analyte, (_, result) in found.items()}
+        key = _newest_key(result)
+        if found is None or key > moment or (key == moment and _badness(result) >= _badness(found)):
+            found, moment = result, key
+    return found
+
+
+def newest_of_each(results: Mapping[Analyte, Iterable[LabResult]]) -> dict[Analyte, LabResult]:
+    """The same for every analyte that has a usable one."""
+    found = {analyte: newest(own) for analyte, own in results.items()}
+    return {analyte: result for analyte, result in found.items() if result is not None}
 
 
 def _badness(result: LabResult) -> Decimal:
@@ -142,7 +156,7 @@ def age_days(result: LabResult, today: date) -> int:
 
 def refusals(own: Sequence[LabResult], regimen: Regimen) -> list[tuple[LabResult, str]]:
     """Of the results of one analyte those that cannot be used and that nothing newer replaces, each with the reason."""
-    usable = next(iter(newest_of_each(own).values()), None)
+    usable = newest(own)
     since = result_day(usable) if usable is not None else date.min
     refused = [(result, result.refused) for result in own if result.value is None and result_day(result) >= since]
     if usable is not None and usable.range_refused:
@@ -167,7 +181,14 @@ def crs_hint(state: TreatmentState, regimen: Regimen, since: When, not_before: d
     Never a diagnosis, and never above or below a clinician's grade.
     Source: ASTCT (Lee 2019), knowledge 4.1.
     """
-    signs = {row: _signs(row, state, since, not_before) for row in regimen.table("crs_grades").rows}
+    recent: dict[str, list[VitalSign]] = {}
+    for vital in state.vitals:
+        if _is_recent(vital.at, since, not_before):
+            recent.setdefault(vital.vital.value, []).append(vital)
+    signs = {
+        row: _supports(row, state, since, not_before) if row.has("count_from") else _signs(row, recent)
+        for row in regimen.table("crs_grades").rows
+    }
     held = [row for row, found in signs.items() if found]
     if not held:
         return None
@@ -175,18 +196,20 @@ def crs_hint(state: TreatmentState, regimen: Regimen, since: When, not_before: d
     return CrsHint(grade=max(row.integer("grade") for row in held), findings=tuple(findings), rows=tuple(held))
 
 
-def _signs(row: Row, state: TreatmentState, since: When, not_before: datetime) -> list[tuple[str, str]]:
+def _supports(row: Row, state: TreatmentState, since: When, not_before: datetime) -> list[tuple[str, str]]:
+    kind = SupportKind(row.text("sign"))
+    supports = [s for s in state.supports if s.kind is kind and _is_recent(s.at, since, not_before)]
+    names = {support.name.lower() for support in supports}
+    enough = len(names) >= row.integer("count_from")
+    return [(s.reference, f"{s.name} ({day_text(s.at)})") for s in supports] if enough else []
+
+
+def _signs(row: Row, recent: Mapping[str, Sequence[VitalSign]]) -> list[tuple[str, str]]:
     sign = row.text("sign")
-    if row.has("count_from"):
-        kind = SupportKind(sign)
-        supports = [s for s in state.supports if s.kind is kind and _is_recent(s.at, since, not_before)]
-        names = {support.name.lower() for support in supports}
-        enough = len(names) >= row.integer("count_from")
-        return [(s.reference, f"{s.name} ({day_text(s.at)})") for s in supports] if enough else []
     return [
         (vital.reference, f"{sign} {vital.value.normalize():f} {VITAL_UNITS[vital.vital]} ({day_text(vital.at)})")
-        for vital in state.vitals
-        if vital.vital.value == sign and _is_recent(vital.at, since, not_before) and _beyond(row, vital.value)
+        for vital in recent.get(sign, ())
+        if _beyond(row, vital.value)
     ]
 
 

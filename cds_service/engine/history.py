@@ -126,9 +126,9 @@ class History:
 
     def is_after_first(self, day: MaybeWhen) -> bool:
         """Whether something of this day came after the first exposure; what has no day did, if there was one."""
-        if self.first is None or not isinstance(day, When):
-            return self.first is not None
-        first = self.first.day
+        if not self.doses or not isinstance(day, When):
+            return bool(self.doses)
+        first = self.doses[0].day
         if day.instant is not None and first.instant is not None:
             return day.instant > first.instant
         return day.latest >= first.earliest

@@ -268,6 +268,32 @@ def _stops_and_confirmations(case: Case, log: _Log) -> tuple[list[Finding], list
     return stops, [toxicity.to_confirm(case, finding) for finding in found if not finding.confirmed]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Against:
+    """What stands against the drug today, and the ids of rows that could not be asked because they raised."""
+
+    stops: tuple[Finding, ...] = ()
+    confirmations: tuple[Finding, ...] = ()
+    holds: tuple[Finding, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+def against(case: Case) -> Against:
+    """Every stop and hold that the record gives today, whatever was asked: a picture of the course leaves none out.
+
+    `confirmations` are the stops that rest on an unconfirmed record, each under its own row.
+    """
+    log = _Log()
+    stops = _collect(case, "stop", log)
+    holds = _collect(case, "hold", log)
+    return Against(
+        stops=tuple(stop for stop in stops if stop.confirmed),
+        confirmations=tuple(stop for stop in stops if not stop.confirmed),
+        holds=tuple(holds),
+        failed=tuple(log.failed),
+    )
+
+
 def _advice_on(case: Case, log: _Log) -> list[Advice]:
     """STOP, HOLD, then the dose: with the companions that each of them allows."""
     try:

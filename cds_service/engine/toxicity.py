@@ -615,15 +615,26 @@ def to_confirm(case: Case, stop: Finding) -> Finding:
 
 def with_end_of_protection(case: Case, stop: Finding) -> Finding:
     """A stop ends with contraception and breastfeeding until two months after the last dose."""
+    until = end_of_protection(case)
+    if until is None:
+        return stop
+    line = case.line(AFTER_TREATMENT, until=until.isoformat())
+    return replace(stop, lines=(*stop.lines, line))
+
+
+AFTER_TREATMENT: Final = "after the end of treatment"
+
+
+def end_of_protection(case: Case) -> date | None:
+    """Until when contraception, and no breastfeeding, are advised if the last exposure was the last; None without one.
+
+    An uncertain day of that dose counts at its latest.
+    """
     last = case.call.course.last_exposure
     months = next(
         (r.integer("after_months") for r in case.regimen.table("population").rows if r.has("after_months")), None
     )
-    if last is None or months is None:
-        return stop
-    until = months_after(last.day.latest, months).isoformat()
-    line = case.line("after the end of treatment", until=until)
-    return replace(stop, lines=(*stop.lines, line))
+    return None if last is None or months is None else months_after(last.day.latest, months)
 
 
 def holding(case: Case, holds: Sequence[Finding], suspicions: Sequence[Finding]) -> list[Finding]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection, inspect, text
 
-SCHEMAS: Final = ("1", "2")
+SCHEMAS: Final = ("1", "2", "3")
 """All revisions in their order; the code needs the last."""
 
 

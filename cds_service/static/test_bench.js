@@ -212,8 +212,10 @@
   async function showTimeline(body, mine) {
     const found = await post(`${root}/timeline?part=1`, body, "text/html");
     if (mine !== calls) return;
-    if (found.status === 200) place("timeline", found.text);
-    else at("timeline").replaceChildren(element("p", { className: "faint" }, "No timeline for this call."));
+    if (found.status === 200) {
+      place("timeline", found.text);
+      for (const words of at("timeline").querySelectorAll("details")) words.open = false; // the cards have priority
+    } else at("timeline").replaceChildren(element("p", { className: "faint" }, "No timeline for this call."));
   }
 
   // --- what is done with a card -----------------------------------------------------------------------------------

@@ -50,9 +50,8 @@ def started() -> Iterator[Browser]:
             browser.close()
 
 
-def listening(page: Page) -> list[str]:
-    """What the page complains of from now on: scripts that fail, parts that are missing or that its policy refuses."""
-    heard: list[str] = []
+def listen(page: Page, heard: list[str]) -> None:
+    """Keeps what the page complains of: scripts that fail, parts that are missing or that its policy refuses."""
 
     def console(message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
@@ -60,7 +59,6 @@ def listening(page: Page) -> list[str]:
 
     page.on("console", console)
     page.on("pageerror", lambda error: heard.append(str(error)))
-    return heard
 
 
 def barriers(page: Page) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.chromium import listening, started
+from tests.browser.chromium import listen, started
 from tests.support.running import Running, running
 
 
@@ -19,12 +19,18 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def heard() -> list[str]:
+    """What the page complained of; a test that provokes a complaint empties it."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, heard: list[str]) -> Iterator[Page]:
     """A page that in the end has complained of nothing."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light", locale="en-GB")
     context.set_default_timeout(30_000)
     page = context.new_page()
-    heard = listening(page)
+    listen(page, heard)
     yield page
     context.close()
     assert heard == []

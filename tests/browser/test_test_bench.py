@@ -186,12 +186,14 @@ def test_the_address_of_a_patient_can_be_shared(page: Page, demo: Running) -> No
     expect(page.locator("[data-patient=v16]")).to_have_attribute("aria-pressed", "true")
 
 
-def test_a_call_that_fails_says_so_and_leaves_no_old_cards(page: Page, demo: Running) -> None:
+def test_a_call_that_fails_says_so_and_leaves_no_old_cards(page: Page, demo: Running, heard: list[str]) -> None:
     choose(page, demo, LATE)
     page.route("**/cds-services/tarlatamab-order-sign", lambda route: route.fulfill(status=500, body="{}"))
     page.get_by_role("button", name="Send the call").click()
     expect(page.locator("#status")).to_contain_text("Not assessed (HTTP 500)")
     expect(page.locator("#cards .source")).to_have_count(0)
+    assert [words for words in heard if "500" not in words] == []
+    heard.clear()
 
 
 def test_text_of_a_record_that_is_markup_stays_text(page: Page, demo: Running) -> None:

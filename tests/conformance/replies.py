@@ -17,6 +17,9 @@ import jsonschema_rs
 
 SCHEMA: Final = Path(__file__).resolve().parents[1] / "cds_hooks" / "response.schema.json"
 SERVICES: Final = "/cds-services"
+QUALITY: Final = "/quality"
+"""A page for people: it refuses a browser in HTML, and every other client as all addresses do."""
+
 _CALL: Final = re.compile(r"/cds-services/+[^/]+/?")
 _REVERSE_DOMAIN: Final = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9-]+)+")
 _CORS: Final = {
@@ -56,6 +59,8 @@ def mistakes(reply: Reply) -> Iterator[str]:
         return  # the demonstration's FHIR server, which refuses in FHIR's own media type
     if not reply.path.startswith(SERVICES) and (reply.is_success or reply.path.startswith("/health/")):
         return  # pages, figures and probes, which are not CDS Hooks
+    if reply.path == QUALITY and reply.headers.get("Content-Type", "").startswith("text/html"):
+        return
     yield from _headers(reply)
     if reply.method in {"HEAD", "OPTIONS"}:
         return

@@ -112,6 +112,16 @@ def test_an_event_without_outcome_is_closed_by_a_record_of_that_day_alone_and_no
     assert ask(order("10"), *course(3, -14), event, crs(2, began, -13, ref="problem")).about(0) == [card]
 
 
+@pytest.mark.parametrize("closing_first", [False, True])
+def test_a_grade_0_and_an_observation_without_a_grade_of_one_day_close_nothing_in_whatever_order_they_come(
+    closing_first: bool,
+) -> None:
+    """Which of the two came later is not recorded: the event is not over, and what follows is no second one."""
+    seen, closing = crs(None, -88, course=Course.POINT, ref="seen"), crs(0, -88, course=Course.POINT, ref="closing")
+    both = (closing, seen) if closing_first else (seen, closing)
+    assert not is_second(crs(3, -89, course=Course.OUTCOME_MISSING), *both, crs(3, -80, -79))
+
+
 # --- not ours --------------------------------------------------------------------------------------------------
 
 

@@ -74,6 +74,10 @@ def is_grade_0(record: ToxicityRecord) -> bool:
     return isinstance(record.grade, Grade) and record.grade.value == 0
 
 
+def is_closing(record: ToxicityRecord) -> bool:
+    return is_grade_0(record) and isinstance(record.grade, Grade) and not record.grade.at_least
+
+
 def episodes_by_each(records: Iterable[ToxicityRecord], doses: Sequence[GivenDose]) -> tuple[Episode, ...]:
     def place(record: ToxicityRecord) -> Any:
         assert isinstance(record.onset, When)
@@ -81,13 +85,14 @@ def episodes_by_each(records: Iterable[ToxicityRecord], doses: Sequence[GivenDos
             record.onset.latest,
             record.onset.earliest,
             -record.grade.value if isinstance(record.grade, Grade) else 0,
+            is_closing(record),
         )
 
     found: list[Episode] = []
     dated = [record for record in records if isinstance(record.onset, When)]
     for record in sorted(dated, key=place):
         assert isinstance(record.onset, When)
-        closes = is_grade_0(record) and isinstance(record.grade, Grade) and not record.grade.at_least
+        closes = is_closing(record)
         if closes and found:
             found[-1] = replace(found[-1], closings=(*found[-1].closings, record))
         elif not closes and found and belongs_by_each(record.onset, found[-1], doses):

@@ -107,7 +107,7 @@ def test_processes_that_start_at_once_make_the_tables_once(url: str) -> None:
     started = [subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) for _ in range(4)]
     told = [process.communicate(timeout=60)[1].decode() for process in started]
     assert [process.returncode for process in started] == [0] * 4, told
-    assert rows(url, "SELECT version_num FROM alembic_version") == [("2",)]
+    assert rows(url, "SELECT version_num FROM alembic_version") == [("3",)]
 
 
 def test_stores_that_open_at_once_in_one_process_make_the_tables_once(url: str) -> None:
@@ -120,7 +120,7 @@ def test_stores_that_open_at_once_in_one_process_make_the_tables_once(url: str) 
 def test_the_upgrade_by_hand_says_what_the_database_has_now(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
         assert main(["upgrade", "--database", url]) == 0
-        assert capsys.readouterr().out == "the database has the tables of this version (schema 2)\n"
+        assert capsys.readouterr().out == "the database has the tables of this version (schema 3)\n"
 
 
 def test_a_postgresql_account_that_may_make_no_tables_serves_on_tables_that_another_made(cluster: Cluster) -> None:

@@ -142,6 +142,8 @@ def harass(base: str, headers: dict[str, str] | None) -> tuple[list[bytes], set[
         session.post(f"{sign}/feedback", json=told, headers=head(), timeout=20),
         session.post(f"{sign}/feedback", data=f"{{{TOLD}", headers=head() | json_type, timeout=20),
         *(session.get(f"{base}{path}", timeout=20) for path in ("/metrics", "/health/live", "/health/ready")),
+        *(session.get(f"{base}/quality{path}", timeout=20) for path in ("", ".csv", "-reasons.csv")),
+        *(session.get(f"{base}/quality?{name}={NAME}", timeout=20) for name in ("client", "service", "from", "days")),
     ]
     cards = [answer for answer in got if answer.status_code == 200 and "cards" in answer.text]
     bodies = [answer.content for answer in got if answer not in cards]
