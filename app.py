@@ -14,20 +14,27 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import msgspec
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from cds_service import clients as client_profiles
-from cds_service import quality_page, services, web
+from cds_service import quality_page, sealed, services, smart_page, smart_registrations, web
 from cds_service.client_auth import Doorkeeper, ProcessMemory
 from cds_service.clients import ANYBODY, Caller, Client
 from cds_service.demonstration import patients
 from cds_service.demonstration_page import Demonstration
 from cds_service.engine.rulebook import Rulebook
 from cds_service.errors import KnowledgeError, ServiceError, SettingError, StoreUnavailable
-from cds_service.fhir_address import AddressRule, demonstration_rule, listed_demonstration_rule, production_rule
+from cds_service.fhir_address import (
+    AddressRule,
+    base_of,
+    demonstration_rule,
+    listed_demonstration_rule,
+    production_rule,
+)
 from cds_service.fhir_client import FhirClient, key_fetcher, seconds
 from cds_service.jwks import KeyShelf
 from cds_service.knowledge import loader, sign_off
@@ -38,6 +45,8 @@ from cds_service.pages import root_of
 from cds_service.readiness import Readiness
 from cds_service.recorder import Recorder
 from cds_service.settings import Settings, read_settings
+from cds_service.smart import SmartClient
+from cds_service.smart_registrations import AppLinks, Issuer
 from cds_service.store import Store
 
 WRONG_SETTING = 2
@@ -115,6 +124,7 @@ def build(
     Without a `store` it keeps no records and takes no feedback. Raises: SettingError.
     """
     regimen, clients = knowledge_for(settings), clients_of(settings)
+    issuers = smart_registrations.load(settings.smart, demo=settings.is_demo) if settings.smart else ()
     counters = Metrics(shared=metrics_of_all_processes)
     counters.runs(version=VERSION, knowledge=regimen.version)
     try:
@@ -126,6 +136,7 @@ def build(
             zone=settings.timezone,
             clock=services.clock(settings.now),
             caller=caller,
+            app=app_links(issuers, settings) if issuers else None,
         )
         offers = services.offers(review)
         entries = tuple(offer.entry for offer in offers)
@@ -145,7 +156,53 @@ def build(
         quality=quality_of(store, regimen, offers, clients, door) if store else None,
         root=root_of(settings.public_url or ""),
         shown=demonstration_of(settings) if settings.is_demo else None,
+        app=smart_app(issuers, clients, review, settings, store) if issuers else None,
     )
+
+
+def app_links(issuers: Sequence[Issuer], settings: Settings) -> AppLinks:
+    """Where cards lead: the launch address of the SMART app, for the FHIR servers where it is registered."""
+    return AppLinks(
+        launch_url=f"{public_url(settings)}{smart_page.LAUNCH}", issuers=tuple(one.registered.iss for one in issuers)
+    )
+
+
+def smart_app(
+    issuers: tuple[Issuer, ...],
+    clients: Sequence[Client],
+    review: services.DrugReview,
+    settings: Settings,
+    store: Store | None,
+) -> smart_page.SmartApp:
+    """The SMART app. It counts days as the cards of the client do that has the same FHIR server."""
+    return smart_page.SmartApp(
+        client=SmartClient(
+            redirect_uri=f"{public_url(settings)}{smart_page.REDIRECT}",
+            may_connect=address_rule(settings),
+            now=services.now,
+        ),
+        issuers=issuers,
+        reviews={
+            one.registered.iss: smart_page.for_issuer(review, one.registered.iss, zone_of(one.registered.iss, clients))
+            for one in issuers
+        },
+        seal=sealed.Seal(sealed.keys_in(settings.key_file), now=services.now),
+        remember=(store or ProcessMemory()).is_new_token,
+        now=services.now,
+        root=root_of(settings.public_url or ""),
+        is_encrypted=public_url(settings).startswith("https://"),
+    )
+
+
+def zone_of(iss: str, clients: Sequence[Client]) -> ZoneInfo | None:
+    """The zone of the first client with this FHIR server that has one of its own."""
+    base = base_of(iss)
+    return next((one.timezone for one in clients if one.timezone and base in map(base_of, one.fhir_servers)), None)
+
+
+def public_url(settings: Settings) -> str:
+    """Where the service is reached, without a slash at the end."""
+    return (settings.public_url or LOCAL_URL).rstrip("/")
 
 
 def demonstration_of(settings: Settings) -> Demonstration:

@@ -27,25 +27,38 @@ SIMPLE: Final = re.compile(r"[^\W_]+(?:[ –-][^\W_]+)*")
 LINK: Final = re.compile(r"(?i)\b(https?|ftp|mailto|www)(?=[:.])")
 SEPARATORS: Final = frozenset({"Cc", "Zl", "Zp"})
 UNSEEN: Final = frozenset({"Cf", "Co", "Cn", "Cs"})
+APP_LABEL: Final = "Treatment timeline and current advice"
 UNREVIEWED: Final = "Not yet clinically reviewed."
 _Item = TypeVar("_Item", bound=Hashable)
 SECTION_TITLES: Final = {"why": "**Why**", "source": "**Source**"}
 
 
 def render(
-    assessment: Assessment, *, hook_instance: str, orders: Orders = NO_ORDERS, profile: Profile = ANY_PROFILE
+    assessment: Assessment,
+    *,
+    hook_instance: str,
+    orders: Orders = NO_ORDERS,
+    profile: Profile = ANY_PROFILE,
+    app_url: str | None = None,
 ) -> tuple[wire.Card, ...]:
     """The cards of an assessment, worst first; the same call gives the same bytes.
 
     `orders` are the drafts as received, without which nothing is offered; `profile` is what the client understands.
-    Source: contract sections 2 and 4; CDS Hooks C57, C61, C64, C65, C68–C79.
+    `app_url`: where the SMART app is launched, if it is registered for the FHIR server of the call.
+    Source: contract sections 2 and 4; CDS Hooks C57, C61, C64, C65, C68–C82.
     """
     groups: dict[tuple[str, str, str], list[Advice]] = {}
     for advice in assessment.advice:
         groups.setdefault((advice.topic, advice.action, advice.indicator), []).append(advice)
-    return tuple(
-        dialects.card(_card(group, assessment, hook_instance, orders, profile), profile) for group in groups.values()
-    )
+    told = (_card(group, assessment, hook_instance, orders, profile) for group in groups.values())
+    return tuple(dialects.card(card if app_url is None else with_app(card, app_url), profile) for card in told)
+
+
+def with_app(card: wire.Card, url: str) -> wire.Card:
+    """The card with a link to the SMART app (C80, C81, C82), which is told the card's leading row and nothing else."""
+    row = card.source.topic.code if card.source.topic else ""
+    link = wire.Link(label=APP_LABEL, url=url, type="smart", app_context=f'{{"row":"{row}"}}')
+    return card.model_copy(update={"links": (*card.links, link)})
 
 
 def _card(

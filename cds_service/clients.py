@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -18,16 +17,15 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from cds_service.errors import KnowledgeError, SettingError
+from cds_service import setting_file
 from cds_service.fhir_address import base_of
-from cds_service.knowledge.loader import Node, document
 
+SETTING: Final = "CDS_CLIENTS"
 ADDRESS: Final = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
 
 
@@ -162,39 +160,13 @@ class _File(BaseModel):
 
 
 def parse(text: str, file: str, *, demo: bool) -> tuple[Client, ...]:
-    """The clients of a file. Every value is read as text, as in the knowledge: `off` is off and 2.0 is "2.0".
+    """The clients of a file. `demo`: http addresses are accepted.
 
-    `demo`: http addresses are accepted.
     Raises: SettingError, one line with file, line, place and what is expected there; never the value.
     """
-    try:
-        root = document(text, file)
-        return _File.model_validate(root.plain(), context={"demo": demo}).clients
-    except KnowledgeError as error:
-        raise SettingError(f"CDS_CLIENTS: {error}") from None
-    except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False)[0]
-        place = [step for step in found["loc"] if step != "function-after"]
-        said = found["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-        named = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")
-        where = f"{file}:{_line(root, place)}{f' {named}' if named else ''}"
-        raise SettingError(f"CDS_CLIENTS: {where}: {said}") from None
+    return setting_file.parse(text, file, _File, setting=SETTING, context={"demo": demo}).clients
 
 
 def load(path: Path, *, demo: bool) -> tuple[Client, ...]:
     """The clients of the file at `path`. Raises: SettingError, also where it cannot be read."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"CDS_CLIENTS: {path.name} cannot be read: {type(error).__name__}") from None
-    return parse(text, path.name, demo=demo)
-
-
-def _line(node: Node, place: list[int | str]) -> int:
-    """The line of this place, or of the nearest thing around it that is there."""
-    for step in place:
-        if isinstance(step, int) and isinstance(node.node, yaml.SequenceNode):
-            node = node.items()[step]
-        elif isinstance(node.node, yaml.MappingNode) and step in node.mapping():
-            node = node.mapping()[str(step)]
-    return node.line
+    return parse(setting_file.text_at(path, setting=SETTING), path.name, demo=demo)

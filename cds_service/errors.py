@@ -9,6 +9,7 @@ ServiceError
 │   └── TooMuch       it holds more than is assessed: 413, with what there is too much of
 ├── TooManyCalls      the client has too many calls open: 429
 ├── NothingReadable   none of the needed data could be had: 412, with the keys and reasons
+├── SmartRefused      the SMART app cannot be shown: a page that says why
 └── StoreUnavailable  the database cannot be read or written: feedback gets 503, advice goes on without it
 """
 
@@ -102,6 +103,40 @@ class NothingReadable(ServiceError):
     def __init__(self, reasons: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"{key}: {why}" for key, why in reasons.items()))
         self.reasons = dict(reasons)
+
+
+class Trouble(StrEnum):
+    """Why the SMART app cannot be shown, in a word for the log: there are no others, and none is anybody else's."""
+
+    NO_ISSUER = "no issuer"
+    UNKNOWN_ISSUER = "unknown issuer"
+    NOT_STANDALONE = "not standalone"
+    TOO_LONG = "too long"
+    NO_CONFIGURATION = "no configuration"
+    BAD_CONFIGURATION = "bad configuration"
+    NO_PKCE = "no pkce"
+    STATE = "state"
+    USED = "used before"
+    OTHER_ISSUER = "other issuer"
+    DENIED = "denied"
+    NOT_AUTHORIZED = "not authorized"
+    NO_CODE = "no code"
+    GONE = "gone"
+    CODE_REFUSED = "code refused"
+    TOKEN_REFUSED = "token refused"  # noqa: S105 - a word for the log
+    NO_TOKEN = "no token"  # noqa: S105 - a word for the log
+    NO_PATIENT = "no patient"
+    RECORD = "record"
+    BUSY = "busy"
+    STORE = "store"
+
+
+class SmartRefused(ServiceError):
+    """The SMART app cannot be shown. `trouble` says why; what the issuer or the browser sent is not in it."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(trouble.value)
+        self.trouble = trouble
 
 
 class StoreUnavailable(ServiceError):

@@ -17,12 +17,14 @@ from cds_service.clients import ANYBODY, Caller
 from cds_service.engine.advice import Assessment
 from cds_service.engine.case import Occasion
 from cds_service.engine.rulebook import Rulebook
-from cds_service.fhir_client import FhirClient, FhirReader
+from cds_service.fhir_client import FhirClient, FhirReader, Question
+from cds_service.fhir_failure import Failure
 from cds_service.knowledge import sheet, sign_off
 from cds_service.knowledge.regimen import Regimen
 from cds_service.knowledge.statements import paraphrases
 from cds_service.patient_record import OneReading, Reader, gather, gather_of_the_drug
 from cds_service.prefetch import PREFETCH, templates_by_key
+from cds_service.smart_registrations import AppLinks
 from cds_service.store import Decision, Shown
 from cds_service.suggestions import Orders, marks
 from fhir_mappings import treatment_state
@@ -122,7 +124,8 @@ class DrugReview:
     """Answers each hook from the patient's record, at the clock's reading in the clinic's zone.
 
     `caller` says what the client understands of the answer, which FHIR servers are asked for it, and in which zone it
-    counts days if not the clinic's; the rules do not know it.
+    counts days if not the clinic's; the rules do not know it. `app`: where the SMART app can be launched, if it is
+    registered anywhere.
     """
 
     rulebook: Rulebook
@@ -130,6 +133,7 @@ class DrugReview:
     zone: ZoneInfo
     clock: Callable[[], datetime]
     caller: Caller = ANYBODY
+    app: AppLinks | None = None
 
     def order_sign(self, call: wire.HookRequest) -> Answer:
         """What is to be said before these orders are signed?"""
@@ -183,7 +187,13 @@ class DrugReview:
             occasion=OCCASIONS[call.hook],
         )
         orders = Orders(patient_id=call.context.patient_id, drafts=chart.draft_orders)
-        told = cards.render(assessment, hook_instance=call.hook_instance, orders=orders, profile=self.caller.profile)
+        told = cards.render(
+            assessment,
+            hook_instance=call.hook_instance,
+            orders=orders,
+            profile=self.caller.profile,
+            app_url=self.app.of(call.fhir_server) if self.app else None,
+        )
         signed = (
             () if details_may_be_missing else marks(assessment, orders)
         )  # an order still being written is unchecked
@@ -193,6 +203,18 @@ class DrugReview:
             unknowns=kinds_of(state.unknowns),
             grounds=Grounds(state=state, assessment=assessment, at=at, zone=zone),
         )
+
+    def patient(self, call: wire.HookRequest) -> Resource | Failure:
+        """The Patient of the call, to be shown above what is said of it, or why it cannot be had."""
+        patient_id, reader = call.context.patient_id, self._reader(call)
+        if reader is None:
+            return Failure.ADDRESS_NOT_ALLOWED
+        asked = Question(query=f"Patient/{patient_id}", resource_type="Patient")
+        answer = reader.answers({"patient": asked})["patient"]
+        if answer.failure is not None:
+            return answer.failure
+        is_it = [page for page in answer.pages if page["resourceType"] == "Patient" and page.get("id") == patient_id]
+        return is_it[0] if is_it else Failure.MALFORMED
 
     def _reader(self, call: wire.HookRequest) -> FhirReader | None:
         token = call.fhir_authorization.access_token.get_secret_value() if call.fhir_authorization else None

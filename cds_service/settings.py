@@ -31,6 +31,8 @@ TAKES: Final[Mapping[str, str]] = {
     "CDS_MODE": "demo or production",
     "CDS_PUBLIC_URL": "an http or https URL without query, such as https://cds.example (production: https, required)",
     "CDS_CLIENTS": "the path of a readable file of client profiles (production: required)",
+    "CDS_SMART": "the path of a readable file of SMART registrations",
+    "CDS_SECRET_KEY_FILE": "the path of a readable file of keys for sealing (production with CDS_SMART: required)",
     "CDS_DATABASE_URL": "sqlite:///FILE or postgresql+psycopg://…",
     "CDS_TIMEZONE": "an IANA time zone, such as Europe/Vienna (production: required)",
     "CDS_SOURCES": "seed+label or seed",
@@ -73,6 +75,8 @@ class Settings(BaseModel):
         Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$")] | None, Field(alias="CDS_PUBLIC_URL")
     ] = None
     clients: Annotated[Annotated[Path, AfterValidator(_readable)] | None, Field(alias="CDS_CLIENTS")] = None
+    smart: Annotated[Annotated[Path, AfterValidator(_readable)] | None, Field(alias="CDS_SMART")] = None
+    key_file: Annotated[Annotated[Path, AfterValidator(_readable)] | None, Field(alias="CDS_SECRET_KEY_FILE")] = None
     database_url: Annotated[
         str,
         StringConstraints(pattern=r"^(sqlite:///|postgresql\+psycopg://)\S+$"),
@@ -120,7 +124,8 @@ def _refuse_half_a_production(settings: Settings, given: Mapping[str, Any]) -> N
     """
     if settings.is_demo:
         return
-    for name in ("CDS_CLIENTS", "CDS_PUBLIC_URL", "CDS_TIMEZONE"):
+    for_the_app = ("CDS_SECRET_KEY_FILE",) if settings.smart is not None else ()
+    for name in ("CDS_CLIENTS", "CDS_PUBLIC_URL", "CDS_TIMEZONE", *for_the_app):
         if name not in given:
             raise SettingError(f"{name} is missing: it takes {TAKES[name]}")
     if not str(settings.public_url).startswith("https://"):

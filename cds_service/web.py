@@ -27,6 +27,7 @@ from cds_service import (
     pages,
     quality_page,
     services,
+    smart_page,
     timeline_page,
     wire,
 )
@@ -117,12 +118,13 @@ def create_web(
     root: str = "",
     shown: demonstration_page.Demonstration | None = None,
     quality: quality_page.Quality | None = None,
+    app: smart_page.SmartApp | None = None,
 ) -> Flask:
     """The WSGI application that answers for `offers`; without `access` for everybody.
 
     Without a `recorder` nothing is kept: feedback is refused with 503. `is_ready`: whether the store can be reached;
     it answers at once. `root`: the path under which the service is reached, "" or "/base". `shown`: what the test bench
-    shows, in a demonstration. Without `quality` there is no such page.
+    shows, in a demonstration. Without `quality` there is no such page. `app`: the SMART app, where it is registered.
     """
     door = access or open_to_everybody(offers)
     counters = counters or metrics.Metrics()
@@ -166,6 +168,8 @@ def create_web(
     show_knowledge(web, knowledge)
     answer_probes(web, is_ready)
     pages.add_frame(web, pages.Frame(root=root, is_demo=shown is not None, has_quality=quality is not None))
+    if app is not None:
+        web.register_blueprint(smart_page.smart_app(app))
     if shown is not None:
         explained = explanations(ids, door, open_calls)
         web.register_blueprint(demonstration_page.demonstration(shown, entries, explained))

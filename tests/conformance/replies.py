@@ -57,6 +57,8 @@ def mistakes(reply: Reply) -> Iterator[str]:
     """What a client could not rely on in this reply; nothing where all is well."""
     if reply.path.startswith("/demo/fhir/"):
         return  # the demonstration's FHIR server, which refuses in FHIR's own media type
+    if reply.path == "/smart" or reply.path.startswith("/smart/"):
+        return  # the SMART app, which is for people: it leads on, and refuses in pages
     if not reply.path.startswith(SERVICES) and (reply.is_success or reply.path.startswith("/health/")):
         return  # pages, figures and probes, which are not CDS Hooks
     if reply.path == QUALITY and reply.headers.get("Content-Type", "").startswith("text/html"):
