@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cds_service.knowledge import loader
 from tests.vignettes.build import Case
 
 Resource = dict[str, Any]
@@ -87,3 +88,15 @@ def _what_came_later(case: Case, signed: Iterable[Resource]) -> list[Resource]:
 
 def _after(moment: datetime, **distance: int) -> str:
     return (moment + timedelta(**distance)).isoformat()
+
+
+def knowledge_with_a_limit_of_13_days(folder: Path) -> str:
+    """A knowledge file in which the second dose may come 13 days after the first, in place of 14 (R1, R2)."""
+    text = (Path(loader.__file__).parent / loader.PACKAGED).read_text(encoding="utf-8")
+    for row, border in (("R1", "at_most"), ("R2", "more_than")):
+        stands = f"- id: {row}\n        when: {{treatment_doses: {{exactly: 0}}, days_since: {{{border}: 14}}}}"
+        assert stands in text
+        text = text.replace(stands, stands.replace("14", "13"))
+    changed = folder / "old.yaml"
+    changed.write_text(text, encoding="utf-8")
+    return str(changed)
