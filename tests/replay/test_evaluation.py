@@ -160,7 +160,9 @@ def test_a_border_moved_by_a_day_changes_the_cards_of_that_day_and_a_word_in_the
 
 
 def test_an_order_that_the_border_does_not_concern_is_answered_alike(tmp_path: Path) -> None:
-    rows = rows_for(PERSON, order(mg=1), against=knowledge_with_a_limit_of_13_days(tmp_path))
+    later = [dose("d2", "2026-02-17T10:00:00+01:00"), dose("d3", "2026-02-24T10:00:00+01:00")]
+    first = {**FIRST, "effectiveDateTime": "2026-02-10T10:00:00+01:00"}
+    rows = rows_for(PERSON, first, *later, LATE, against=knowledge_with_a_limit_of_13_days(tmp_path))
     assert {(row.changed, row.cards_changed, row.before, row.after) for row in rows} == {(False, False, (), ())}
 
 
