@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import secrets
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -101,7 +101,7 @@ def _completed(job: Job, export: Export, results: Path) -> Question:
 
 
 def _ask(job: Job, question: Question, to_do: dict[Path, Path], *, done: int, progress: Progress) -> None:
-    with _workers(job) as workers:
+    with _workers(job, len(to_do)) as workers:
         asked: dict[Future[int], Path] = {
             workers.submit(ask_shard, str(shard), str(result), question, job.memory): shard
             for result, shard in to_do.items()
@@ -115,9 +115,12 @@ def _ask(job: Job, question: Question, to_do: dict[Path, Path], *, done: int, pr
         )
 
 
-def _workers(job: Job) -> AbstractContextManager[Executor]:
+def _workers(job: Job, parts: int) -> AbstractContextManager[Executor]:
+    """Who asks the shards. A single process is this one: the rules are read already."""
     if job.scheduler:
         return _cluster(job.scheduler)
+    if min(job.processes, parts) <= 1:
+        return ThreadPoolExecutor(max_workers=1)
     return ProcessPoolExecutor(max_workers=job.processes, mp_context=get_context("spawn"))
 
 

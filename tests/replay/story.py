@@ -12,6 +12,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 SIGNED = "2026-03-10T14:00:00+01:00"
 A_SECOND_LATER = "2026-03-10T14:00:01+01:00"
 TARLATAMAB: Resource = {"text": "tarlatamab-dlle (IMDELLTRA) IV infusion"}
+STEROID: Resource = {"text": "dexamethasone sodium phosphate injection"}
 
 
 def moment(authored: str = SIGNED) -> Moment:

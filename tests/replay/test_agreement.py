@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import pytest
@@ -53,12 +54,16 @@ def evaluations() -> dict[str, Evaluation]:
     }
 
 
+@functools.cache
+def rulebook_of(sources: str) -> Rulebook:
+    return Rulebook(loader.load(sources=Sources(sources)))
+
+
 def cards_then(case: Case) -> set[Shown]:
     """The cards of the vignette's own call."""
     call = wire.read_request(json.dumps(case.request()).encode(), "order-sign")
     with FhirClient(budget_ms=1_000) as fhir:
-        rulebook = Rulebook(loader.load(sources=Sources(case.sources)))
-        review = DrugReview(rulebook=rulebook, fhir=fhir, zone=case.clock.zone, clock=lambda: case.now)
+        review = DrugReview(rulebook=rulebook_of(case.sources), fhir=fhir, zone=case.clock.zone, clock=lambda: case.now)
         told = review.order_sign(call).response.cards
     return {(card.indicator, card.summary, rows_of(card), card.source.label) for card in told}
 

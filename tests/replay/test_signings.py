@@ -10,11 +10,22 @@ import pytest
 from cds_service.replay.assumptions import Assumption
 from cds_service.replay.moment import NO_DATE
 from cds_service.replay.signings import NotReplayed, Signing, as_signed, signings, version_at
-from tests.replay.story import A_SECOND_LATER, BERLIN, SIGNED, Resource, dose, moment, order, resource, status, updated
+from tests.replay.story import (
+    A_SECOND_LATER,
+    BERLIN,
+    SIGNED,
+    STEROID,
+    Resource,
+    dose,
+    moment,
+    order,
+    resource,
+    status,
+    updated,
+)
 
 BEFORE = "2026-03-03T09:00:00+01:00"
 WRITTEN = updated(SIGNED)
-STEROID: Resource = {"text": "dexamethasone sodium phosphate injection"}
 
 
 def all_of(*resources: Resource) -> list[Signing | NotReplayed]:
