@@ -68,7 +68,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--keep-work", action="store_true", help="keep it for the next question; it holds patients' data"
     )
-    parser.add_argument("--patients-a-part", type=int, default=100, help=argparse.SUPPRESS)
+    parser.add_argument("--patients-a-part", type=int, default=50, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
 

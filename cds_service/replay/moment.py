@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -181,8 +182,14 @@ def _date_of(resource: Resource, names: Iterable[str], zone: ZoneInfo) -> MaybeW
 
 def last_updated(resource: Resource) -> datetime | None:
     """When the server last wrote this version; None where it does not say so with an offset."""
+    return _instant(words(part(resource.get("meta"), "lastUpdated")))
+
+
+@lru_cache(maxsize=16_384)
+def _instant(text: str) -> datetime | None:
+    """Kept: a resource is asked once for every order of its patient."""
     try:
-        updated = datetime.fromisoformat(words(part(resource, "meta", "lastUpdated")))
+        updated = datetime.fromisoformat(text)
     except ValueError:
         return None
     return updated.astimezone(UTC) if updated.tzinfo is not None else None

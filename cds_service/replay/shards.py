@@ -26,7 +26,7 @@ from fhir_mappings.chart import Resource
 from fhir_mappings.drugs import Recognition
 from fhir_mappings.medications import recognise
 
-PATIENTS_A_SHARD: Final = 100
+PATIENTS_A_SHARD: Final = 50
 LONGEST_LINE: Final = 16 * 1024 * 1024
 _BATCH: Final = 2_000
 _STAGE: Final = re.compile(r"^-- stage: (\w+)\n", re.MULTILINE)

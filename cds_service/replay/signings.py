@@ -149,9 +149,11 @@ def version_at(versions: Versions, moment: Moment) -> tuple[Versions, bool]:
 
     Where a version does not say when it was written, all are given: that they differ is for the reader to say.
     """
+    if len(versions) == 1:
+        return versions, False
     written = [last_updated(version) for version in versions]
     dates = [date for date in written if date is not None]
-    if len(versions) == 1 or len(dates) < len(versions):
+    if len(dates) < len(versions):
         return versions, False
     before = [date for date in dates if date <= moment.earliest]
     chosen = max(before) if before else min(dates)
