@@ -46,6 +46,7 @@ from cds_service.readiness import Readiness
 from cds_service.recorder import Recorder
 from cds_service.settings import Settings, read_settings
 from cds_service.smart import SmartClient
+from cds_service.smart_cookies import LaunchCookies
 from cds_service.smart_registrations import AppLinks, Issuer
 from cds_service.store import Store
 
@@ -186,11 +187,14 @@ def smart_app(
             one.registered.iss: smart_page.for_issuer(review, one.registered.iss, zone_of(one.registered.iss, clients))
             for one in issuers
         },
-        seal=sealed.Seal(sealed.keys_in(settings.key_file), now=services.now),
+        cookies=LaunchCookies(
+            seal=sealed.Seal(sealed.keys_in(settings.key_file), now=services.now),
+            root=root_of(settings.public_url or ""),
+            is_encrypted=public_url(settings).startswith("https://"),
+        ),
         remember=(store or ProcessMemory()).is_new_token,
         now=services.now,
         root=root_of(settings.public_url or ""),
-        is_encrypted=public_url(settings).startswith("https://"),
     )
 
 

@@ -54,8 +54,9 @@ graceful_timeout = 30
 # Longer than a proxy keeps an idle connection, so that it is the proxy that closes it, never with a call on its way.
 keepalive = 75
 
-# A token has at most 16,384 characters; no address of ours is longer than a hundred.
-limit_request_line = 2_048
+# A token has at most 16,384 characters. Of our addresses only those of a SMART launch are long: they carry what an EHR
+# and its authorization server put there (`launch`, `code`).
+limit_request_line = 8_190
 limit_request_fields = 64
 limit_request_field_size = 20_480
 

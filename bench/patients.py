@@ -23,6 +23,10 @@ NOW: Final = "2026-01-20T09:00:00Z"
 SEED: Final = 20_260_120
 PATIENT: Final = {"reference": "Patient/example"}
 
+TO_READ: Final = frozenset(
+    {"patient", "conditions", "medicationRequests", "medicationAdministrations", "laboratory", "vitalSigns"}
+)
+
 TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem"
 LOINC: Final = "http://loinc.org"
 UCUM: Final = "http://unitsofmeasure.org"
@@ -129,11 +133,18 @@ def in_bytes(call: Mapping[str, Any]) -> bytes:
     return json.dumps(call, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def without_prefetch(fhir_server: str) -> bytes:
-    """The example where everything is still to be read from a FHIR server."""
-    authorization = {"access_token": "a", "token_type": "Bearer", "expires_in": 300, "scope": "patient/*.rs"}
-    kept = {key: value for key, value in _example().items() if key != "prefetch"}
-    return in_bytes({**kept, "fhirServer": fhir_server, "fhirAuthorization": authorization})
+def with_six_keys_to_read(fhir_server: str) -> bytes:
+    """The example with six of its ten keys absent, so that they are read from a FHIR server."""
+    call = _example()
+    prefetch = {key: value for key, value in call["prefetch"].items() if key not in TO_READ}
+    authorization = {
+        "access_token": "a",
+        "token_type": "Bearer",
+        "expires_in": 300,
+        "scope": "patient/*.rs",
+        "subject": "tarlatamab-cds",
+    }
+    return in_bytes(call | {"prefetch": prefetch, "fhirServer": fhir_server, "fhirAuthorization": authorization})
 
 
 def prefetched() -> Mapping[str, Any]:

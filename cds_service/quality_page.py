@@ -83,8 +83,7 @@ def parts(quality: Quality, *, answered: Answering) -> Blueprint:
     def look() -> Response:
         def shown() -> Response:
             reader = reader_of(quality)
-            at_the_machine = {"root": ""} if reader.client is None else {}  # not by the public address
-            return page("quality.html", here=ADDRESS, **at_the_machine, **_shown(figures(reader), quality, reader))
+            return page("quality.html", here=ADDRESS, **_shown(figures(reader), quality, reader))
 
         return _for_people(answered(shown))
 
@@ -168,7 +167,7 @@ def _day(text: str, name: str) -> date:
 def _shown(figures: Figures, quality: Quality, reader: Reader) -> Mapping[str, Any]:
     asked = figures.asked
     return {
-        "root": "" if reader.client is None else quality.root,  # whoever sits here comes through no proxy
+        **({"root": ""} if reader.client is None else {}),  # whoever sits here comes through no proxy
         "figures": figures,
         "asked": asked,
         "query": {"from": str(asked.since), "to": str(asked.until), **_filter(asked, reader)},

@@ -33,7 +33,7 @@ class Seal:
         """What was sealed at most so long ago; None for anything else."""
         try:
             return self._keys.decrypt_at_time(sealed, most_seconds, int(self._now().timestamp()))
-        except (InvalidToken, UnicodeEncodeError):
+        except (InvalidToken, ValueError):  # ValueError: it is no ASCII
             return None
 
 

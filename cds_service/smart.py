@@ -30,7 +30,7 @@ from cds_service.fhir_address import AddressRule, base_of
 from cds_service.fhir_answer import body_of
 from cds_service.fhir_client import MEBIBYTE, SECONDS_FOR_KEYS, key_fetcher, seconds
 from cds_service.fhir_connection import CallTime, FhirAdapter, one_request
-from cds_service.fhir_failure import FhirFailed
+from cds_service.fhir_failure import Failure, FhirFailed
 from cds_service.prefetch import PREFETCH
 from cds_service.smart_registrations import Issuer
 from cds_service.wire import FhirAuthorization, PatientId
@@ -43,6 +43,9 @@ LONGEST: Final = 4_096
 
 LIFE_OF_AN_ASSERTION: Final = timedelta(minutes=4)
 """SMART: five minutes at most."""
+
+REFUSALS: Final = (400, 401, 403)
+"""Statuses with which a token endpoint says why there is no token (RFC 6749, 5.2)."""
 
 _PATIENT_ID: Final = TypeAdapter(PatientId)
 _PLAIN: Final = re.compile(r"[!\x24-\x7e]{1,2000}")  # no space, quote or fragment
@@ -156,6 +159,7 @@ class SmartClient:
         with self._session(issuer) as session:
             if issuer.key is not None:
                 session.register_client_auth_method(self._signature(issuer, arrival.token_endpoint))
+            session.register_compliance_hook("access_token_response", _checked)
             try:
                 said = session.fetch_token(
                     arrival.token_endpoint,
@@ -193,6 +197,16 @@ class SmartClient:
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         return session
+
+
+def _checked(response: requests.Response) -> requests.Response:
+    """A token comes with 200, a refusal names its error; Authlib would read either from any status below 500.
+
+    Raises: FhirFailed.
+    """
+    if response.status_code == 200 or (response.status_code in REFUSALS and b'"error"' in response.content):
+        return response
+    raise FhirFailed(Failure.REFUSED, response.status_code)
 
 
 def _is_endpoint(url: str, is_encrypted: bool) -> bool:

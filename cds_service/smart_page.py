@@ -32,8 +32,8 @@ from cds_service.errors import (
     Trouble,
 )
 from cds_service.fhir_failure import Failure
-from cds_service.sealed import Seal
 from cds_service.smart import Arrival, Launch, SmartClient
+from cds_service.smart_cookies import LaunchCookies
 from cds_service.smart_registrations import Issuer, find, public_keys
 from cds_service.smart_words import SAID
 from cds_service.timeline import timeline
@@ -46,8 +46,8 @@ LAUNCH_SECONDS: Final = 600
 ARRIVAL_SECONDS: Final = 60
 """From the EHR's redirect to the page, which the browser asks for at once."""
 
-MOST_IN_A_COOKIE: Final = 3_800
-"""Bytes; browsers drop a cookie of more than 4,096 with its name and attributes."""
+AT_ONCE: Final = 3
+"""Steps that ask an EHR, at once in one process: of the four threads of a worker one stays for calls of services."""
 
 log: Final = logging.getLogger("cds_service")
 
@@ -57,17 +57,16 @@ class SmartApp:
     """What the app is made of. `reviews`: for each issuer's `iss` the review whose days are counted in its zone.
 
     `remember`: whether a state is new, on all machines together. `root` is the path under which the service is reached,
-    "" or "/base"; `is_encrypted`, whether by https: then cookies are Secure.
+    "" or "/base".
     """
 
     client: SmartClient
     issuers: tuple[Issuer, ...]
     reviews: Mapping[str, services.DrugReview]
-    seal: Seal
+    cookies: LaunchCookies
     remember: Remember
     now: Callable[[], datetime]
     root: str = ""
-    is_encrypted: bool = True
 
 
 @dataclass(kw_only=True)
@@ -83,7 +82,7 @@ class _Step:
 def smart_app(app: SmartApp) -> Blueprint:
     """The routes of the app."""
     blueprint = Blueprint("smart", __name__)
-    open_calls = limits.CallsAtOnce(limits.CALLS_AT_ONCE)
+    at_ehrs = limits.CallsAtOnce(AT_ONCE)
     keys = msgspec.json.encode(public_keys(app.issuers))
 
     @blueprint.get("/smart")
@@ -96,7 +95,7 @@ def smart_app(app: SmartApp) -> Blueprint:
 
     @blueprint.get(LAUNCH)
     def launch() -> Response:
-        return _answered(_Step(name="launch"), lambda step: _launched(app, step))
+        return _answered(_Step(name="launch"), lambda step: _launched(app, step, at_ehrs))
 
     @blueprint.get(REDIRECT)
     def redirect() -> Response:
@@ -104,8 +103,8 @@ def smart_app(app: SmartApp) -> Blueprint:
 
     @blueprint.get("/smart/view/<launch_id>")
     def view(launch_id: str) -> Response:
-        response = _answered(_Step(name="view"), lambda step: _viewed(app, step, launch_id, open_calls))
-        _delete_cookie(response, app, launch_id)
+        response = _answered(_Step(name="view"), lambda step: _viewed(app, step, launch_id, at_ehrs))
+        app.cookies.drop(response, launch_id)
         return response
 
     return blueprint
@@ -119,7 +118,7 @@ def _standalone(app: SmartApp) -> Sequence[Mapping[str, str]]:
 # --- the three steps --------------------------------------------------------------------------------------------
 
 
-def _launched(app: SmartApp, step: _Step) -> Response:
+def _launched(app: SmartApp, step: _Step, at_ehrs: limits.CallsAtOnce) -> Response:
     """To the issuer's authorization endpoint. Without `launch` it is a standalone launch."""
     given = {name: request.args.get(name, "") for name in ("iss", "launch", "appContext")}
     if not given["iss"]:
@@ -132,9 +131,10 @@ def _launched(app: SmartApp, step: _Step) -> Response:
     if max(map(len, given.values())) > smart.LONGEST:
         raise SmartRefused(Trouble.TOO_LONG)
     context = given["appContext"] if row_of(given["appContext"]) else ""
-    url, launch = app.client.begin(issuer, given["launch"] or None, context)
+    with at_ehrs.one_of(""):
+        url, launch = app.client.begin(issuer, given["launch"] or None, context)
     response = _see_other(url)
-    _set_cookie(response, app, issuer, launch.id, launch, seconds=LAUNCH_SECONDS)
+    app.cookies.put(response, issuer, launch.id, launch, seconds=LAUNCH_SECONDS)
     return response
 
 
@@ -142,7 +142,7 @@ def _returned(app: SmartApp, step: _Step) -> Response:
     """From the issuer: the code moves from the address into the cookie, and the browser on to the page."""
     said = request.args.to_dict()
     launch_id = smart.id_of(said.get("state", ""))
-    launch = _kept(app, launch_id, Launch, most_seconds=LAUNCH_SECONDS)
+    launch = app.cookies.kept(launch_id, Launch, most_seconds=LAUNCH_SECONDS)
     if launch is None:
         raise SmartRefused(Trouble.STATE)
     step.issuer = issuer = find(app.issuers, launch.iss)
@@ -150,22 +150,22 @@ def _returned(app: SmartApp, step: _Step) -> Response:
         raise SmartRefused(Trouble.UNKNOWN_ISSUER)
     arrival = smart.came_back(launch, said)
     until = app.now() + timedelta(seconds=LAUNCH_SECONDS)
-    if not app.remember(client="SMART launch", jti=launch.state, expires_at=until, at=app.now()):
+    if not app.remember(client="SMART launch", jti=launch_id, expires_at=until, at=app.now()):
         raise SmartRefused(Trouble.USED)
     response = _see_other(f"{app.root}/smart/view/{launch_id}")
-    _set_cookie(response, app, issuer, launch_id, arrival, seconds=ARRIVAL_SECONDS)
+    app.cookies.put(response, issuer, launch_id, arrival, seconds=ARRIVAL_SECONDS)
     return response
 
 
-def _viewed(app: SmartApp, step: _Step, launch_id: str, open_calls: limits.CallsAtOnce) -> Response:
+def _viewed(app: SmartApp, step: _Step, launch_id: str, at_ehrs: limits.CallsAtOnce) -> Response:
     """The code for a token, the token for the record, and the record as a page."""
-    arrival = _kept(app, launch_id, Arrival, most_seconds=ARRIVAL_SECONDS)
+    arrival = app.cookies.kept(launch_id, Arrival, most_seconds=ARRIVAL_SECONDS)
     if arrival is None:
         raise SmartRefused(Trouble.GONE)
     step.issuer = issuer = find(app.issuers, arrival.iss)
     if issuer is None:
         raise SmartRefused(Trouble.UNKNOWN_ISSUER)
-    with open_calls.one_of(issuer.registered.name):
+    with at_ehrs.one_of(""):
         token = app.client.token(issuer, arrival)
         review = app.reviews[issuer.registered.iss]
         call = _call_for(issuer, token)
@@ -223,57 +223,6 @@ def _row(app_context: str, answer: services.Answer) -> Mapping[str, Any] | None:
     known = {row.id for table in answer.grounds.assessment.regimen.tables.values() for row in table.rows}
     spoke = {each for card in answer.response.cards if card.extension for each in card.extension.advice.rows}
     return {"id": row, "speaks": row in spoke} if row in known else None
-
-
-# --- cookies ------------------------------------------------------------------------------------------------------
-
-
-def _cookie(launch_id: str) -> str:
-    return f"cds-smart-{launch_id}"
-
-
-def _kept(app: SmartApp, launch_id: str, kind: type[Any], *, most_seconds: int) -> Any:
-    """What this browser keeps of the launch, if it is of this kind; None where it keeps nothing of it."""
-    sealed = request.cookies.get(_cookie(launch_id), "")
-    content = app.seal.opened(sealed, most_seconds=most_seconds) if sealed else None
-    if content is None:
-        return None
-    try:
-        return msgspec.json.decode(content, type=kind)
-    except msgspec.MsgspecError:
-        return None
-
-
-def _set_cookie(
-    response: Response, app: SmartApp, issuer: Issuer, launch_id: str, kept: Launch | Arrival, *, seconds: int
-) -> None:
-    """In a page of the EHR's (a frame) a browser sends only cookies that are for other sites, too."""
-    sealed = app.seal.closed(msgspec.json.encode(kept))
-    if len(sealed) > MOST_IN_A_COOKIE:
-        raise SmartRefused(Trouble.TOO_LONG)
-    is_framed = app.is_encrypted and bool(issuer.registered.embedded_by)
-    response.set_cookie(
-        _cookie(launch_id),
-        sealed,
-        max_age=seconds,
-        path=f"{app.root}/smart",
-        secure=app.is_encrypted,
-        httponly=True,
-        samesite="None" if is_framed else "Lax",
-        partitioned=is_framed,
-    )
-
-
-def _delete_cookie(response: Response, app: SmartApp, launch_id: str) -> None:
-    for partitioned in (False, True) if app.is_encrypted else (False,):
-        response.delete_cookie(
-            _cookie(launch_id),
-            path=f"{app.root}/smart",
-            secure=app.is_encrypted,
-            httponly=True,
-            samesite="None" if partitioned else "Lax",
-            partitioned=partitioned,
-        )
 
 
 # --- answers ------------------------------------------------------------------------------------------------------

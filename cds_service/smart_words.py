@@ -46,7 +46,7 @@ SAID: Final[Mapping[Trouble, tuple[HTTPStatus, str]]] = {
         "The EHR named no patient. Open a patient's chart, or choose a patient, and launch the app again.",
     ),
     Trouble.RECORD: (HTTPStatus.BAD_GATEWAY, "The patient's record was not assessed."),
-    Trouble.BUSY: (HTTPStatus.TOO_MANY_REQUESTS, "Too many records are being read for this EHR. Launch the app again."),
+    Trouble.BUSY: (HTTPStatus.TOO_MANY_REQUESTS, "Too many launches are under way. Launch the app again in a moment."),
     Trouble.STORE: (
         HTTPStatus.SERVICE_UNAVAILABLE,
         "The store is not available: nobody knows whether this launch was used before. Launch the app again.",

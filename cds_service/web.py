@@ -170,12 +170,8 @@ def create_web(
     pages.add_frame(web, pages.Frame(root=root, is_demo=shown is not None, has_quality=quality is not None))
     if app is not None:
         web.register_blueprint(smart_page.smart_app(app))
-    if shown is not None:
-        explained = explanations(ids, door, open_calls)
-        web.register_blueprint(demonstration_page.demonstration(shown, entries, explained))
-    if quality is not None:
-        look_at = partial(answer_page, "quality", counters)
-        web.register_blueprint(quality_page.parts(quality, answered=look_at))
+    show_quality(web, quality, counters)
+    show_demonstration(web, shown, entries, explanations(ids, door, open_calls))
     by_hook = {entry.hook: entry.id for entry in entries}
     web.add_url_rule(
         "/timeline", "timeline", partial(answer_timeline, door, counters, open_calls, by_hook), methods=["POST"]
@@ -183,6 +179,23 @@ def create_web(
     web.register_error_handler(HTTPException, refuse)
     web.after_request(lambda response: add_headers(response, door.origins))
     return web
+
+
+def show_quality(web: Flask, quality: quality_page.Quality | None, counters: metrics.Metrics) -> None:
+    """How cards are received, for the few who may see it."""
+    if quality is not None:
+        web.register_blueprint(quality_page.parts(quality, answered=partial(answer_page, "quality", counters)))
+
+
+def show_demonstration(
+    web: Flask,
+    shown: demonstration_page.Demonstration | None,
+    entries: tuple[wire.Service, ...],
+    explained: demonstration_page.Explained,
+) -> None:
+    """The test bench, in a demonstration."""
+    if shown is not None:
+        web.register_blueprint(demonstration_page.demonstration(shown, entries, explained))
 
 
 def explanations(ids: frozenset[str], door: Access, open_calls: limits.CallsAtOnce) -> demonstration_page.Explained:

@@ -557,13 +557,13 @@ def _without_empties(value: Any) -> Any:
     """The value without its empty parts; None where nothing is left but a place that may be empty decides itself."""
     if isinstance(value, Mapping):
         return {name: kept for name, kept in _kept(value) if not _is_empty(kept)}
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return [kept for kept in map(_without_empties, value) if not _is_empty(kept)]
     return value
 
 
 def _is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, str | list | dict) and not value)
+    return value is None or (isinstance(value, (str, list, dict)) and not value)
 
 
 def encode(model: Outgoing) -> bytes:

@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 
 from tests import fingerprints
 from tests.conformance.replies import SERVICES, Reply, check
+from tests.properties import profiles as profiles
 from tests.support import postgres
 
 _SEND: Final = requests.Session.send

@@ -14,6 +14,7 @@
   let services = []; // the discovery
   let patient = null;
   let drafts = []; // FHIR resources, as they would be signed
+  let visits = []; // the appointments that are about to be booked
   let cards = []; // of the last answer
   let calls = 0; // how many were made: an answer that was overtaken is not shown
 
@@ -100,6 +101,9 @@
 
   function showDrafts() {
     at("orders").hidden = !ORDER_HOOKS.includes(hook());
+    at("appointments").hidden = hook() !== "appointment-book";
+    at("visits").replaceChildren(...visits.map(visitForm));
+    if (!visits.length) at("visits").append(element("p", { className: "faint" }, "No appointments."));
     at("drafts").replaceChildren(...drafts.map(draftForm));
     if (!drafts.length) at("drafts").append(element("p", { className: "faint" }, "No draft orders."));
   }
@@ -124,6 +128,16 @@
     return form;
   }
 
+  function visitForm(visit, place) {
+    const day = element("input", { type: "date", value: visit.start.slice(0, 10) });
+    day.addEventListener("change", () => {
+      if (day.value) for (const end of ["start", "end"]) visit[end] = day.value + visit[end].slice(10);
+    });
+    const form = element("div", { className: "draft", role: "group", "aria-label": `Appointment ${place + 1}: ${visit.description}` });
+    form.append(element("span", { className: "what" }, `${place + 1}. ${visit.description}`), element("label", {}, "Day", day));
+    return form;
+  }
+
   // --- the call ---------------------------------------------------------------------------------------------------
 
   function context() {
@@ -131,7 +145,7 @@
     const bundle = (resources) => ({ resourceType: "Bundle", type: "collection", entry: resources.map((resource) => ({ resource })) });
     if (ORDER_HOOKS.includes(hook())) said.draftOrders = bundle(drafts);
     if (hook() === "order-select") said.selections = drafts.filter(isOfTheDrug).map((draft) => `${draft.resourceType}/${draft.id}`);
-    if (hook() === "appointment-book") said.appointments = bundle(patient.visits);
+    if (hook() === "appointment-book") said.appointments = bundle(visits);
     if (hook() === "encounter-discharge") said.encounterId = `${patient.id}-stay`;
     return said;
   }
@@ -281,6 +295,7 @@
     at("question").textContent = patient.question;
     for (const option of at("hook").options) option.selected = option.dataset.hook === patient.hook;
     drafts = copy(patient.drafts);
+    visits = copy(patient.visits);
     at("fire").disabled = at("reset").disabled = false;
     history.replaceState(null, "", `#${id}`);
     showDrafts();

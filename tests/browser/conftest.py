@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.chromium import listen, started
 from tests.support.running import Running, running
+
+expect.set_options(timeout=20_000)  # a busy machine
 
 
 @pytest.fixture(scope="session")

@@ -159,6 +159,18 @@ def test_the_same_patient_at_another_moment(page: Page, demo: Running, hook: str
     expect(page.locator(".answer")).to_contain_text(says)
 
 
+def test_an_appointment_is_judged_on_the_day_that_is_chosen(page: Page, demo: Running) -> None:
+    choose(page, demo, "Infusion booked 15 days after 1 mg")
+    expect(page.locator(".card.warning")).to_have_count(1)
+    expect(page.get_by_role("button", name="Add a tarlatamab order")).to_be_hidden()
+    day = page.get_by_label("Day", exact=True)
+    day.fill("2026-03-16")  # 14 days after the 1 mg of 2 March
+    day.press("Tab")
+    send(page)
+    expect(page.locator("#cards")).to_contain_text("assessed, nothing to say")
+    assert barriers(page) == []
+
+
 def test_why_names_the_rows_with_sources_and_leads_to_resource_and_rule(page: Page, demo: Running) -> None:
     choose(page, demo, LATE)
     page.get_by_text("Why: the rules behind this answer").click()

@@ -49,6 +49,8 @@ def call_for(patient: Mapping[str, Any], identity: str, base: str, *, prefetch: 
     context: dict[str, Any] = {"userId": "Practitioner/prescriber", "patientId": identity, "encounterId": "stay"}
     if patient["hook"].startswith("order-"):
         context["draftOrders"] = bundle(patient["drafts"])
+    if patient["hook"] == "appointment-book":
+        context["appointments"] = bundle(patient["visits"])
     call = {"hook": patient["hook"], "hookInstance": "7c5b1f0e-0f0b-4c1e-9a53-7b8f6a1d2c30", "context": context}
     if not prefetch:
         return {**call, "fhirServer": f"{base}/demo/fhir"}

@@ -21,6 +21,7 @@ IS_LONG: Final = NAME == "long"
 
 for name, profile in PROFILES.items():
     settings.register_profile(name, profile)
+settings.load_profile(NAME)  # tests/conftest.py imports this: properties elsewhere are fixed in CI, too
 
 
 def examples(*, ci: int, long: int) -> settings:

@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import requests
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 import app
+from cds_service.errors import Trouble
 from cds_service.settings import read_settings
+from cds_service.smart import id_of
+from cds_service.smart_words import SAID
 from cds_service.store import Store
 from tests.smart.stand_in import RegisteredClient, StandIn
 
@@ -61,6 +64,21 @@ class Browser:
         assert answer.status_code == 303, answer.text
         return answer.headers["Location"]
 
+    def returned(self, **said: str) -> TestResponse:
+        """What the app answers to a redirect that says so."""
+        return self.open(f"{self.public_url}{REDIRECT}?{urlencode(said)}")
+
+    def cookie(self, state: str) -> tuple[str, str]:
+        """Name and value of what is kept of this launch."""
+        name = f"cds-smart-{id_of(state)}"
+        kept = self.app.get_cookie(name, domain="127.0.0.1", path="/smart")
+        assert kept is not None
+        return name, kept.value
+
+    def keep(self, name: str, value: str) -> None:
+        """As a browser, or whoever copied the cookie, that does not let it expire."""
+        self.app.set_cookie(name, value, domain="127.0.0.1", path="/smart")
+
     def log_in(self, url: str) -> str:
         """The user logs in and agrees: the address that the authorization server sends us back to."""
         answer = requests.get(url, allow_redirects=False, timeout=20)
@@ -92,3 +110,12 @@ def browser(folder: Path, server: StandIn, *registrations: Mapping[str, Any], **
     read = read_settings(given)
     application = app.build(read, store=Store(read.database_url))
     return Browser(app=application.test_client(), public_url=given["CDS_PUBLIC_URL"])
+
+
+def refusal(trouble: Trouble) -> str:
+    """What a user is told of it."""
+    return SAID[trouble][1]
+
+
+def shows_nothing(text: str) -> bool:
+    return "Erika" not in text and "No advice was given: this says nothing about the patient" in text

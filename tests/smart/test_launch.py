@@ -56,6 +56,16 @@ def test_an_ehr_launch_shows_the_patient_in_context_and_what_the_service_says_no
     assert summaries(shown.text)[0][0] == "critical"
 
 
+def test_the_page_shows_the_timeline_of_the_patient_with_each_dose_in_words(ehr: StandIn, tmp_path: Path) -> None:
+    known(ehr)
+    shown = browser(tmp_path, ehr).launch(ehr, launch=ehr.launch(case(STOPPED).patient_id))
+    assert '<figure class="timeline">' in shown.text
+    assert "<svg" in shown.text
+    words = shown.text[shown.text.index("The timeline in words") :]
+    assert "MedicationAdministration/v19-dose-1" in words
+    assert "MedicationAdministration/v19-dose-2" in words
+
+
 def test_a_standalone_launch_shows_the_patient_whom_the_user_chose(ehr: StandIn, tmp_path: Path) -> None:
     known(ehr)
     ehr.chosen = case(COURSE).patient_id
@@ -168,6 +178,7 @@ def test_a_patient_who_has_nothing_to_do_with_the_drug_gets_a_page_that_says_so(
     assert shown.status_code == 200
     assert "No tarlatamab on record, neither ordered nor given nor claimed" in shown.text
     assert summaries(shown.text) == []
+    assert "<svg" not in shown.text
     assert "/fhir/Observation" not in ehr.paths()
 
 
