@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app import build
+from cds_service import card_html
 from cds_service.settings import read_settings
 
 CARD: Final[Mapping[str, Any]] = {
@@ -101,6 +102,18 @@ def test_what_are_no_cards_is_refused_with_400(body: bytes, bench: FlaskClient) 
 def test_a_form_of_another_site_draws_nothing_here(bench: FlaskClient) -> None:
     """Such a form can send text/plain without asking, and its card would stand under this service's address."""
     assert bench.post("/demo/cards", data='{"cards": []}', content_type="text/plain").status_code == 415
+
+
+def test_a_fault_of_ours_is_logged_without_a_word_of_the_cards(
+    bench: FlaskClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: bytes) -> None:
+        raise KeyError("Erika Example")
+
+    monkeypatch.setattr(card_html, "read", fail)
+    assert posted(bench, CARD).status_code == 500
+    assert '"event":"cards","status":500,"error":"KeyError"' in caplog.text
+    assert "Erika" not in caplog.text
 
 
 @pytest.mark.parametrize(("number", "status"), [(200, 200), (201, 400)])
