@@ -28,6 +28,7 @@ LONGEST_LABEL: Final = 40
 MOST_OF_A_LANE: Final = 300
 """Marks of one lane; a course of two years has some 60. Earlier ones are counted."""
 MOST_NOTES: Final = 40
+NOT_KNOWN_DUE: Final = "what is due is not known"
 TOXICITY_KEYS: Final = ("conditions", "adverseEvents", "observations")
 
 
@@ -112,18 +113,21 @@ def _headline(case: Case, position: Position | None, stands: Against, *, is_held
     given_so_far = f"{count_text(len(doses), 'dose')} on record" if doses else _no_dose(case)
     if doses and doses[-1].day.is_certain:
         given_so_far += f", the last {mg_text(doses[-1].mg)} on {doses[-1].day.earliest.isoformat()}"
-    return f"{given_so_far}. {_next(position, stands, case.call.today, is_held=is_held, is_open=is_open)}"
+    today, has_doses = case.call.today, bool(doses)
+    return f"{given_so_far}. {_next(position, stands, today, has_doses=has_doses, is_held=is_held, is_open=is_open)}"
 
 
 def _no_dose(case: Case) -> str:
     return "No dose on record" if case.call.history.well_read else "Given doses could not be read"
 
 
-def _next(position: Position | None, stands: Against, today: date, *, is_held: bool, is_open: bool) -> str:
+def _next(
+    position: Position | None, stands: Against, today: date, *, has_doses: bool, is_held: bool, is_open: bool
+) -> str:
     if stands.stops:
         return "To be stopped for good: no dose is due."
     if position is None:
-        return "The doses on record are not certain: what is due is not known."
+        return f"{'The doses on record are' if has_doses else 'Whether one was given is'} not certain: {NOT_KNOWN_DUE}."
     due_next = f"{position.due} ({position.name}), due {due_when(position, today)}"
     if is_held:
         return f"To be withheld now; if the hold is lifted: {due_next}."

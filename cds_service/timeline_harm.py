@@ -180,7 +180,9 @@ def _standing(kind: Kind, finding: Finding, since: When | None, case: Case) -> M
     row = finding.row
     topic = row.text("topic")
     words = {Kind.STOP: "STOP", Kind.HOLD: "HOLD", Kind.CHECK: "CHECK"}[kind]
-    rests_on = f" Since {_since(since)} by the record." if since is not None else " Since when is not recorded."
+    rests_on = f" Since {_since(since)} by the record." if since is not None else ""
+    if since is None and kind is not Kind.CHECK:  # what is only to be cleared up may have a day that was not looked for
+        rests_on = " Since when is not recorded."
     mark = Mark(
         lane=Lane.HOLD,
         kind=kind,

@@ -423,7 +423,9 @@ def test_a_critical_card_about_the_patient_is_to_be_cleared_up_too() -> None:
     """V25a: the card says to avoid the drug; the picture beside it does not call the dose simply due."""
     pregnant = pregnancy(PregnancyFinding.PREGNANT, -10)
     found = line(order("1"), pregnant, occasion=Occasion.ORDERS)
-    assert one(found, Kind.CHECK).says.startswith("Avoid tarlatamab: a pregnancy is on record")
+    assert one(found, Kind.CHECK).says == (
+        "Avoid tarlatamab: a pregnancy is on record (2026-01-10); it may harm the fetus."
+    )
     assert found.headline == "No dose on record. Next, once what is open is cleared up: 1 mg (C1D1), due from today."
 
 
@@ -534,12 +536,15 @@ def test_doses_that_were_not_read_are_not_none_on_record() -> None:
 
 def test_an_order_while_doses_were_not_read_is_no_proof_that_none_was_given() -> None:
     found = line(order("10"), needs=[read("medicationAdministrations", Reading.UNAVAILABLE)])
-    assert found.headline.startswith("Given doses could not be read. ")
+    assert found.headline == (
+        "Given doses could not be read. Whether one was given is not certain: what is due is not known."
+    )
 
 
 def test_after_a_claim_alone_it_is_not_certain_whether_a_dose_was_given() -> None:
     """V46d: a dose may have been given on the day of the claim."""
     found = line(claim(-14))
+    assert found.headline == "No dose on record. Whether one was given is not certain: what is due is not known."
     assert found.silent[Lane.OBSERVATION] == "not known: whether a dose was given is not certain"
     assert found.silent[Lane.PROTECTION] == "not known: whether a dose was given is not certain"
     assert line(order("1")).silent[Lane.PROTECTION] == "no dose on record"
