@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -19,8 +18,10 @@ from zoneinfo import ZoneInfo
 from cds_service.errors import ServiceError
 from cds_service.knowledge import loader
 from cds_service.knowledge.regimen import Sources
+from cds_service.replay.export import READ
 
 WRONG: Final = 2
+INTERRUPTED: Final = 130
 NEEDS: Final = ("duckdb", "tqdm")
 INSTALL: Final = "the replay needs {}: pip install 'tarlatamab-cds[replay]'"
 
@@ -37,6 +38,9 @@ def main(arguments: Sequence[str]) -> int:
     except ServiceError as error:
         print(error, file=sys.stderr)
         return WRONG
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 
@@ -54,7 +58,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--sources", choices=[s.value for s in Sources], default=Sources.SEED_AND_LABEL.value)
     parser.add_argument(
-        "--none", action="append", default=[], metavar="TYPE", help="asked for, and there are none of it"
+        "--none", action="append", default=[], choices=sorted(READ), help="asked for, and there are none of it"
     )
     ids = parser.add_mutually_exclusive_group()
     ids.add_argument(
@@ -109,6 +113,7 @@ def _replayed(given: argparse.Namespace) -> str:
         patients_a_shard=given.patients_a_part,
         pseudonyms=not given.plain_ids,
     )
+    given.out.parent.mkdir(parents=True, exist_ok=True)
     finished = job.run(asked, tell=_tell, progress=_progress)
     summary.write_parquet(finished.results, given.out)
     counts = summary.counted(row for result in finished.results for row in job.rows_in(result))
@@ -118,7 +123,7 @@ def _replayed(given: argparse.Namespace) -> str:
     )
     given.out.with_suffix(".md").write_text(written, encoding="utf-8")
     if not given.keep_work:
-        shutil.rmtree(finished.work, ignore_errors=True)
+        job.tidy(finished)
     return written
 
 

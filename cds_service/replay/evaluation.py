@@ -26,14 +26,15 @@ from cds_service.fhir_client import FhirClient
 from cds_service.knowledge import loader
 from cds_service.knowledge.regimen import Sources
 from cds_service.prefetch import CLINICAL_OBSERVATIONS, PREFETCH, Template
+from cds_service.replay.export import MEDICATION
 from cds_service.replay.signings import ORDERS, NotReplayed, Signing, signings
 from cds_service.services import Answer, DrugReview
 from fhir_mappings.chart import Resource
 from fhir_mappings.elements import part, reference_of, words
 
 HOOK: Final = "order-sign"
-MOST_KEPT: Final = 200_000
-"""Resources of one patient that are held in memory: four times what the service takes in a call."""
+MOST_KEPT: Final = 100_000
+"""Resources of one patient that are held in memory: twice what the service takes in a call."""
 TOO_MANY: Final = f"the patient has more than {MOST_KEPT:,} resources in the export"
 NOTHING: Final = "the order could not be read"
 
@@ -129,11 +130,12 @@ class Evaluation:
         what a patient's data hold: an order that could not be assessed says why.
         """
         taken = list(islice(lines, MOST_KEPT + 1))
-        resources, broken = read(taken, patient_id)
+        is_too_much = len(taken) > MOST_KEPT
+        resources, broken = read(filter(_tells_of_orders, taken) if is_too_much else taken, patient_id)
         for found in signings(resources, self.zone):
             if isinstance(found, NotReplayed):
                 yield self._not_assessed(patient_id, found.order, found.why)
-            elif len(taken) > MOST_KEPT:
+            elif is_too_much:
                 yield from (self._not_assessed(patient_id, order, TOO_MANY, found) for order in found.orders)
             else:
                 yield from self._of_signing(patient_id, found, broken)
@@ -191,6 +193,10 @@ class Evaluation:
 
 
 # --- what was exported → a call ---------------------------------------------------------------------------------------
+
+
+def _tells_of_orders(line: tuple[str, str]) -> bool:
+    return line[0] in ORDERS or line[0] == MEDICATION
 
 
 def read(lines: Iterable[tuple[str, str]], patient_id: str) -> tuple[list[Resource], list[str]]:

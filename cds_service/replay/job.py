@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from multiprocessing import get_context
@@ -53,7 +54,7 @@ class Finished:
 
     sifted: Sifted
     results: tuple[Path, ...]
-    work: Path
+    place: Path
 
 
 Tell = Callable[[str], None]
@@ -81,7 +82,7 @@ def run(job: Job, *, tell: Tell, progress: Progress) -> Finished:
     done = len(shards) - len(to_do)
     tell(f"{sifted.patients:,} patients with orders to replay, {done} of {len(shards)} parts done before")
     _ask(job, question, to_do, done=done, progress=progress)
-    return Finished(sifted=without(sifted, job.none_of), results=tuple(shards), work=job.work)
+    return Finished(sifted=without(sifted, job.none_of), results=tuple(shards), place=place)
 
 
 def without(sifted: Sifted, none_of: frozenset[str]) -> Sifted:
@@ -115,13 +116,29 @@ def _ask(job: Job, question: Question, to_do: dict[Path, Path], *, done: int, pr
         )
 
 
+def tidy(finished: Finished) -> None:
+    """Take away what was made of this export, for it holds patients' data; the work folder if nothing else is in it."""
+    shutil.rmtree(finished.place, ignore_errors=True)
+    with suppress(OSError):
+        finished.place.parent.rmdir()
+
+
 def _workers(job: Job, parts: int) -> AbstractContextManager[Executor]:
     """Who asks the shards. A single process is this one: the rules are read already."""
     if job.scheduler:
         return _cluster(job.scheduler)
     if min(job.processes, parts) <= 1:
-        return ThreadPoolExecutor(max_workers=1)
-    return ProcessPoolExecutor(max_workers=job.processes, mp_context=get_context("spawn"))
+        return _stopping(ThreadPoolExecutor(max_workers=1))
+    return _stopping(ProcessPoolExecutor(max_workers=job.processes, mp_context=get_context("spawn")))
+
+
+@contextmanager
+def _stopping(workers: Executor) -> Iterator[Executor]:
+    """Workers that finish the parts they have begun when it is interrupted, and begin no other."""
+    try:
+        yield workers
+    finally:
+        workers.shutdown(cancel_futures=True)
 
 
 @contextmanager

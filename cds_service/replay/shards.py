@@ -209,7 +209,7 @@ def patients_of(shard: Path, *, memory: str) -> Iterator[tuple[str, Iterator[tup
     """
     with duckdb.connect() as base:
         base.execute(f"SET memory_limit = '{memory}'; SET threads = 1; SET enable_progress_bar = false")
-        base.execute(f"SET temp_directory = '{_quoted(shard)}.spill'")
+        base.execute(f"SET temp_directory = '{_quoted(shard.parent / f'spill-{shard.name}')}'")
         base.execute(
             """
             SELECT patient, kind, line FROM read_parquet($1)

@@ -18,6 +18,7 @@ import pytest
 
 from cds_service.knowledge import loader
 from cds_service.replay import __main__ as command
+from cds_service.replay import job
 from cds_service.replay.summary import COLUMNS
 from tests.replay.exports import knowledge_with_a_limit_of_13_days, write_export
 from tests.replay.story import STEROID, Resource, dose, order, resource, updated
@@ -125,6 +126,43 @@ def test_a_type_without_a_file_is_told_and_none_of_it_can_be_said(bulk: Path, tm
     assert table(told, records) > table(none, records)
 
 
+def test_a_work_folder_of_yours_keeps_what_else_is_in_it(bulk: Path, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "of yours").touch()
+    assert replay(bulk, "--out", tmp_path / "new" / "x.parquet", "--work", tmp_path / "work") == 0
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["of yours"]
+    assert (tmp_path / "new" / "x.parquet").is_file()
+
+
+def test_an_interruption_ends_it_in_one_line(
+    bulk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_progress", interrupted)
+    assert replay(bulk, "--out", tmp_path / "x.parquet") == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted: the same command goes on from here"
+
+
+def test_a_part_that_fails_is_told_and_the_others_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bulk = write_export(tmp_path / "bulk", [*IN_TIME, *LATE])
+    asked = job.ask_shard
+
+    def fails_at_the_first(shard: str, *others: Any) -> int:
+        if shard.endswith("shard=0"):
+            raise MemoryError
+        return asked(shard, *others)
+
+    monkeypatch.setattr(job, "ask_shard", fails_at_the_first)
+    options: list[str | Path] = ["--out", tmp_path / "x.parquet", "--patients-a-part", "1", "--processes", "1"]
+    assert replay(bulk, *options) == 2
+    assert "1 parts could not be finished (shard=0: MemoryError)" in capsys.readouterr().err
+    assert len(finished_parts(tmp_path / "x.parquet.work")) == 1
+
+
 def test_an_export_without_the_drug_gives_an_empty_table(tmp_path: Path) -> None:
     bulk, out = write_export(tmp_path / "bulk", [resource("Condition")]), tmp_path / "cards.parquet"
     assert replay(bulk, "--out", out) == 0
@@ -161,11 +199,11 @@ def test_a_wrong_option_ends_it_with_its_name(
 
 def started(*arguments: str | Path) -> subprocess.Popen[str]:
     line = [sys.executable, "-m", "cds_service.replay", *map(str, arguments)]
-    return subprocess.Popen(line, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(line, cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL, text=True)
 
 
 def finished_parts(work: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in work.glob("export-*/rows-*/*.ndjson")}
+    return {path.name: path.stat().st_mtime_ns for path in work.glob(f"export-{'?' * 16}/rows-*/*.ndjson")}
 
 
 def test_a_killed_replay_goes_on_where_it_was_and_gives_the_same(tmp_path: Path) -> None:
@@ -174,14 +212,15 @@ def test_a_killed_replay_goes_on_where_it_was_and_gives_the_same(tmp_path: Path)
     out, work = tmp_path / "killed.parquet", tmp_path / "killed.parquet.work"
     arguments: list[str | Path] = [bulk, "--out", out, *ZONE, "--plain-ids", "--keep-work"]
     arguments += ["--processes", "1", "--patients-a-part", "1"]
-    process = started(*arguments)
-    until = time.monotonic() + 60
-    while len(finished_parts(work)) < 3:
-        assert process.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    with started(*arguments) as process:
+        try:
+            until = time.monotonic() + 60
+            while len(finished_parts(work)) < 3:
+                assert process.poll() is None
+                assert time.monotonic() < until
+                time.sleep(0.005)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
     before = finished_parts(work)
     assert 3 <= len(before) < 60
     assert not out.exists()
