@@ -162,6 +162,7 @@ def lock() -> int:
         ]
         for name, source in {
             "runtime.txt": ["pyproject.toml"],
+            "replay.txt": ["pyproject.toml", "--extra", "replay", "--constraint", "requirements/runtime.txt"],
             "test.txt": ["pyproject.toml", "--extra", "test", "--constraint", "requirements/runtime.txt"],
             "fhir-server.txt": ["--group", "fhir-server"],
             "mutation.txt": ["--group", "mutation", "--constraint", "requirements/test.txt"],

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cds_service import cards
+from cds_service import cards, wire
 from cds_service.engine.rulebook import Rulebook
 from cds_service.situations import Situation
 
@@ -58,9 +58,14 @@ def said_in(situation: Situation, rulebook: Rulebook) -> Said:
         selections=situation.selections,
         details_may_be_missing=situation.details_may_be_missing,
     )
+    return said_by(cards.render(assessment, hook_instance=""))
+
+
+def said_by(told: Iterable[wire.Card]) -> Said:
+    """What these cards say."""
     kinds: list[str] = []
     sentences: dict[str, None] = {}
-    for card in cards.render(assessment, hook_instance=""):
+    for card in told:
         kinds.append(f"{card.indicator} {card.source.topic.display if card.source.topic else ''}")
         sentences[f"{kinds[-1]}: {card.summary}"] = None
         spoken = (card.detail or "").split(cards.SECTION_TITLES["source"])[0]
@@ -73,28 +78,34 @@ def changes(old: Rulebook, new: Rulebook, situations: Iterable[Situation]) -> tu
 
     Situations that change alike are one change; the days and amounts in the words of the first stand for all.
     """
-    groups: dict[tuple[str, ...], list[Change]] = {}
-    for situation in situations:
-        before, after = said_in(situation, old), said_in(situation, new)
-        if before != after:
-            change = _change(situation.words, before, after)
-            groups.setdefault((*_without_figures(change.before), "→", *_without_figures(change.after)), []).append(
-                change
-            )
-    found = [
-        replace(group[0], situations=tuple(words for one in group for words in one.situations))
-        for group in groups.values()
-    ]
-    return tuple(sorted(found, key=lambda change: (not change.is_of_cards, -len(change.situations))))
+    found = (
+        change_between(situation.words, said_in(situation, old), said_in(situation, new)) for situation in situations
+    )
+    return grouped(change for change in found if change is not None)
 
 
-def _change(words: str, before: Said, after: Said) -> Change:
+def change_between(words: str, before: Said, after: Said) -> Change | None:
+    """What differs between two answers in one situation; None where nothing does."""
+    if before == after:
+        return None
     return Change(
         before=tuple(said for said in before.sentences if said not in after.sentences),
         after=tuple(said for said in after.sentences if said not in before.sentences),
         situations=(words,),
         is_of_cards=before.kinds != after.kinds,
     )
+
+
+def grouped(single: Iterable[Change]) -> tuple[Change, ...]:
+    """Changes that are alike but for their figures as one: changed cards first, then by the number of situations."""
+    groups: dict[tuple[str, ...], list[Change]] = {}
+    for change in single:
+        groups.setdefault((*_without_figures(change.before), "→", *_without_figures(change.after)), []).append(change)
+    found = [
+        replace(group[0], situations=tuple(words for one in group for words in one.situations))
+        for group in groups.values()
+    ]
+    return tuple(sorted(found, key=lambda change: (not change.is_of_cards, -len(change.situations))))
 
 
 def _without_figures(said: Iterable[str]) -> Iterator[str]:

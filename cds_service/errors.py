@@ -3,6 +3,7 @@
 ServiceError
 ├── SettingError      a setting is wrong: the start ends with exit code 2 and one line
 ├── KnowledgeError    the knowledge file is wrong: the start ends with file and line
+├── ReplayError       an export or a request to replay it cannot be used: the command ends with one line
 ├── NotAuthenticated  nobody known calls: 401, the same for every reason
 ├── RequestError      the call cannot be read: 400, with the JSON path of each mistake
 │   └── TooMuch       it holds more than is assessed: 413, with what there is too much of
@@ -29,6 +30,10 @@ class SettingError(ServiceError):
 
 class KnowledgeError(ServiceError):
     """The knowledge file, or a use of it, is wrong."""
+
+
+class ReplayError(ServiceError):
+    """A replay cannot be done so. The text is one line that names the file or the option, and the mend."""
 
 
 class Refusal(StrEnum):

@@ -304,7 +304,7 @@ def request_of(decoded: Mapping[str, Any], hook: str, beyond: Sequence[str] = ()
     try:
         call = request_model(hook).model_validate(decoded, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise RequestError(*_mistakes(error)) from None
+        raise RequestError(*mistakes(error)) from None
     if wrong := [Mistake(path=path, what=_PLAIN["string_type"]) for path, text in _named(call) if text in beyond]:
         raise RequestError(*wrong)
     return call
@@ -329,7 +329,8 @@ _PLAIN: Final[Mapping[str, str]] = {
 }
 
 
-def _mistakes(error: ValidationError) -> Iterator[Mistake]:
+def mistakes(error: ValidationError) -> Iterator[Mistake]:
+    """What pydantic found wrong, by JSON path, without the values."""
     for found in error.errors(include_input=False, include_url=False, include_context=False):
         yield Mistake(path=json_path(found["loc"]), what=_PLAIN.get(found["type"], "does not have the required form"))
 
