@@ -87,8 +87,13 @@ def _targets_of_calls(results: Results) -> list[Target]:
         _upper("200 KB: CPU of a call", 3, " ms", cpu, why=fixed),
         _upper("the same, against decoding", floor, " ms", cpu, why=fixed, derived="3 × decoding + 1.5 ms = "),
         _upper("200 KB: p99 at 8 connections", 50, " ms", p99, why="eight calls wait for one processor"),
-        _lower("200 KB: calls/s", 300, rate, why="it is what the CPU of a call allows on a shared processor"),
-        _lower("the same, against a static card", 0.7, rate / _middle(typical.floor, _rate), why="the same"),
+        _lower("200 KB: calls/s", 300, rate, why="it is what the CPU of a call allows on one shared processor"),
+        _lower(
+            "the same, against a static card",
+            0.7,
+            rate / _middle(typical.floor, _rate),
+            why="a static card reads none of the body's resources",
+        ),
         _upper(
             "2 MB, 3,000 vital signs: CPU of a call",
             20,
@@ -101,7 +106,7 @@ def _targets_of_calls(results: Results) -> list[Target]:
             1.2,
             "",
             per_mb[SIZES[2]] / per_mb[SIZES[1]],
-            why="as many calls of functions for each MB, but memory beyond the processor's caches",
+            why="each MB makes as many calls of functions (tests/test_call_budget.py), but in memory beyond the caches",
         ),
         _upper(
             "six reads of 30 ms: p50",

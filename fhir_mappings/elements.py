@@ -260,7 +260,7 @@ def _parts(value: Any) -> tuple[Any, ...]:
     return tuple(parts) if inner else ()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2048)  # with what they mean some 2 kB each
 def _usual_concept(parts: tuple[str, ...]) -> CodeableConcept:
     each = zip(parts[1::3], parts[2::3], parts[3::3], strict=True)
     coding = [{"system": system, "code": code, "display": display} for system, code, display in each]
