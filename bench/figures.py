@@ -31,7 +31,7 @@ def shown(value: float) -> str:
 
 def at_most(value: float, limit: float) -> str:
     """Whether a target that is an upper limit is met, or by how much it is not."""
-    return MET if value <= limit else f"not met: {value / limit:.1f} times as much"
+    return MET if value <= limit else f"not met: {value / limit:.2f} times as much"
 
 
 def at_least(value: float, limit: float) -> str:

@@ -212,10 +212,15 @@ def citation(rows: Sequence[Row], regimen: Regimen) -> str:
 
     `Imdelltra US PI 2025-11, Table 4; seed S3; D-19. Row R2. Not yet clinically reviewed.`
     """
+    return _citation(tuple(rows), tuple(row for row in rows if is_of_the_label(row, regimen)), regimen.label)
+
+
+@lru_cache(maxsize=512)
+def _citation(rows: tuple[Row, ...], of_the_label: tuple[Row, ...], label: str) -> str:
     said: list[str] = []
-    labels = _unique(topic for row in rows if is_of_the_label(row, regimen) for topic in row.cite.label.split(", "))
+    labels = _unique(topic for row in of_the_label for topic in row.cite.label.split(", "))
     if labels:
-        said.append(f"{regimen.label}, {', '.join(labels)}")
+        said.append(f"{label}, {', '.join(labels)}")
     if any(row.origin is Origin.LOCAL for row in rows):
         said.append("local rule")
     statements = sorted(_unique(statement for row in rows for statement in row.cite.statements), key=_by_number)

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
-import msgspec
 from flask import Blueprint, Response, request
 
 from cds_service import card_html, pages, services, wire
@@ -24,6 +23,9 @@ COMPLETE: Final = "v1"
 
 Explained = Callable[[str, Callable[[services.Answer], Response]], Response]
 """(service id, what to make of its answer) → the response: the body is read, limited and refused as a real call."""
+
+Drawn: TypeAlias = Callable[[Callable[[bytes], Response]], Response]
+"""What to make of a body of JSON → the response: the body is limited and refused as that of a real call."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,9 @@ class Demonstration:
         return self.clock().astimezone(self.zone).date()
 
 
-def demonstration(shown: Demonstration, entries: Sequence[wire.Service], explained: Explained) -> Blueprint:
+def demonstration(
+    shown: Demonstration, entries: Sequence[wire.Service], explained: Explained, drawn: Drawn
+) -> Blueprint:
     """The routes of the bench; `entries` are the services that it offers to call."""
     bench = Blueprint("demonstration", __name__)
 
@@ -86,8 +90,7 @@ def demonstration(shown: Demonstration, entries: Sequence[wire.Service], explain
 
     @bench.post("/demo/cards")
     def draw() -> Response:
-        cards = msgspec.json.decode(request.get_data())["cards"]
-        return pages.page("cards.html", cards=cards, detail=card_html.detail, can_act=True)
+        return drawn(_cards)
 
     @bench.post("/demo/why/<service_id>")
     def explain(service_id: str) -> Response:
@@ -102,6 +105,10 @@ def grouped(shown: Sequence[patients.Patient]) -> Mapping[str, Sequence[patients
     for patient in shown:
         groups.setdefault(patient.group, []).append(patient)
     return groups
+
+
+def _cards(body: bytes) -> Response:
+    return pages.page("cards.html", cards=card_html.read(body), detail=card_html.detail, can_act=True)
 
 
 def _why(answer: services.Answer, store: FhirStore, root: str) -> Response:

@@ -134,6 +134,8 @@ def asked_for(given: Mapping[str, str], quality: Quality, reader: Reader) -> Ask
         client: str | None = reader.client
     else:
         chosen = given.get("client", "*")
+        if "\0" in chosen:  # PostgreSQL takes none in a text
+            raise RequestError(Mistake(path="client", what="must be the name of a client"))
         client = None if chosen == "*" else chosen
     return Asked(since=since, until=until, service=service, client=client)
 

@@ -104,6 +104,11 @@ def id_of(state: str) -> str:
     return sha256(b"launch " + state.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+def is_id(text: str) -> bool:
+    """Whether a launch can have this name: of an address anything can come, and it would become part of a header."""
+    return re.fullmatch(r"[0-9a-f]{32}", text) is not None
+
+
 class SmartClient:
     """This app as a client of its issuers. `now` is the machine's clock."""
 

@@ -49,6 +49,9 @@ ARRIVAL_SECONDS: Final = 60
 AT_ONCE: Final = 3
 """Steps that ask an EHR, at once in one process: of the four threads of a worker one stays for calls of services."""
 
+LAUNCHES_AT_ONCE: Final = 2
+"""Of these steps. Anybody can begin a launch: one step stays for users who come back from their login."""
+
 log: Final = logging.getLogger("cds_service")
 
 
@@ -82,7 +85,7 @@ class _Step:
 def smart_app(app: SmartApp) -> Blueprint:
     """The routes of the app."""
     blueprint = Blueprint("smart", __name__)
-    at_ehrs = limits.CallsAtOnce(AT_ONCE)
+    at_ehrs, launches = limits.CallsAtOnce(AT_ONCE), limits.CallsAtOnce(LAUNCHES_AT_ONCE)
     keys = msgspec.json.encode(public_keys(app.issuers))
 
     @blueprint.get("/smart")
@@ -95,7 +98,7 @@ def smart_app(app: SmartApp) -> Blueprint:
 
     @blueprint.get(LAUNCH)
     def launch() -> Response:
-        return _answered(_Step(name="launch"), lambda step: _launched(app, step, at_ehrs))
+        return _answered(_Step(name="launch"), lambda step: _launched(app, step, at_ehrs, launches))
 
     @blueprint.get(REDIRECT)
     def redirect() -> Response:
@@ -104,7 +107,8 @@ def smart_app(app: SmartApp) -> Blueprint:
     @blueprint.get("/smart/view/<launch_id>")
     def view(launch_id: str) -> Response:
         response = _answered(_Step(name="view"), lambda step: _viewed(app, step, launch_id, at_ehrs))
-        app.cookies.drop(response, launch_id)
+        if smart.is_id(launch_id):
+            app.cookies.drop(response, launch_id)
         return response
 
     return blueprint
@@ -118,7 +122,7 @@ def _standalone(app: SmartApp) -> Sequence[Mapping[str, str]]:
 # --- the three steps --------------------------------------------------------------------------------------------
 
 
-def _launched(app: SmartApp, step: _Step, at_ehrs: limits.CallsAtOnce) -> Response:
+def _launched(app: SmartApp, step: _Step, at_ehrs: limits.CallsAtOnce, launches: limits.CallsAtOnce) -> Response:
     """To the issuer's authorization endpoint. Without `launch` it is a standalone launch."""
     given = {name: request.args.get(name, "") for name in ("iss", "launch", "appContext")}
     if not given["iss"]:
@@ -131,7 +135,7 @@ def _launched(app: SmartApp, step: _Step, at_ehrs: limits.CallsAtOnce) -> Respon
     if max(map(len, given.values())) > smart.LONGEST:
         raise SmartRefused(Trouble.TOO_LONG)
     context = given["appContext"] if row_of(given["appContext"]) else ""
-    with at_ehrs.one_of(""):
+    with launches.one_of(""), at_ehrs.one_of(""):
         url, launch = app.client.begin(issuer, given["launch"] or None, context)
     response = _see_other(url)
     app.cookies.put(response, issuer, launch.id, launch, seconds=LAUNCH_SECONDS)

@@ -28,6 +28,7 @@ LONGEST_LABEL: Final = 40
 MOST_OF_A_LANE: Final = 300
 """Marks of one lane; a course of two years has some 60. Earlier ones are counted."""
 MOST_NOTES: Final = 40
+NOT_KNOWN_DUE: Final = "what is due is not known"
 TOXICITY_KEYS: Final = ("conditions", "adverseEvents", "observations")
 
 
@@ -57,7 +58,7 @@ def timeline(state: TreatmentState, assessment: Assessment, *, at: datetime, zon
         today=call.today,
         zone=zone.key,
         drug=call.regimen.drug,
-        headline=visible(_headline(case, position, stands, is_held=is_held)),
+        headline=visible(_headline(case, position, stands, is_held=is_held, is_open=_is_open(marks))),
         day_one=_day_one(call),
         marks=kept,
         notes=tuple(visible(note) for note in (*dropped, *_notes(call, stands))),
@@ -100,23 +101,37 @@ def _day_one(call: Call) -> date | None:
 # --- in words ----------------------------------------------------------------------------------------------------
 
 
-def _headline(case: Case, position: Position | None, stands: Against, *, is_held: bool) -> str:
+def _is_open(marks: Iterable[Mark]) -> bool:
+    """Whether something is to be cleared up before the next dose."""
+    return any(mark.kind is Kind.CHECK for mark in marks)
+
+
+def _headline(case: Case, position: Position | None, stands: Against, *, is_held: bool, is_open: bool) -> str:
     if not case.call.has_the_drug:
         return f"No {case.regimen.drug} on record."
     doses = case.course.doses
-    given_so_far = f"{count_text(len(doses), 'dose')} on record" if doses else "No dose on record"
+    given_so_far = f"{count_text(len(doses), 'dose')} on record" if doses else _no_dose(case)
     if doses and doses[-1].day.is_certain:
         given_so_far += f", the last {mg_text(doses[-1].mg)} on {doses[-1].day.earliest.isoformat()}"
-    return f"{given_so_far}. {_next(position, stands, case.call.today, is_held=is_held)}"
+    today, has_doses = case.call.today, bool(doses)
+    return f"{given_so_far}. {_next(position, stands, today, has_doses=has_doses, is_held=is_held, is_open=is_open)}"
 
 
-def _next(position: Position | None, stands: Against, today: date, *, is_held: bool) -> str:
+def _no_dose(case: Case) -> str:
+    return "No dose on record" if case.call.history.well_read else "Given doses could not be read"
+
+
+def _next(
+    position: Position | None, stands: Against, today: date, *, has_doses: bool, is_held: bool, is_open: bool
+) -> str:
     if stands.stops:
         return "To be stopped for good: no dose is due."
     if position is None:
-        return "The doses on record are not certain: what is due is not known."
+        return f"{'The doses on record are' if has_doses else 'Whether one was given is'} not certain: {NOT_KNOWN_DUE}."
     due_next = f"{position.due} ({position.name}), due {due_when(position, today)}"
-    return f"To be withheld now; if the hold is lifted: {due_next}." if is_held else f"Next: {due_next}."
+    if is_held:
+        return f"To be withheld now; if the hold is lifted: {due_next}."
+    return f"Next, once what is open is cleared up: {due_next}." if is_open else f"Next: {due_next}."
 
 
 def _notes(call: Call, stands: Against) -> list[str]:
@@ -151,9 +166,16 @@ def _silent(case: Case, stands: Against) -> dict[Lane, str]:
         Lane.DUE: _not_due(call, stands),
         Lane.TOXICITY: "none on record" if toxicity_read else "none found, but not all could be read",
         Lane.HOLD: "none" if toxicity_read and not stands.failed else "none found, but not all could be read",
-        Lane.OBSERVATION: "no dose to observe",
-        Lane.PROTECTION: "no dose on record",
+        Lane.OBSERVATION: _without_doses(call) or "no dose to observe",
+        Lane.PROTECTION: _without_doses(call) or "no dose on record",
     }
+
+
+def _without_doses(call: Call) -> str:
+    """Why it is not known whether a dose was given; "" where it is known that none was."""
+    if not call.history.well_read:
+        return "not known: given doses could not be read"
+    return "not known: whether a dose was given is not certain" if call.history.uncertain else ""
 
 
 def _not_due(call: Call, stands: Against) -> str:

@@ -213,7 +213,7 @@ def due(case: Case, position: Position | None, *, is_held: bool) -> Iterator[Mar
     if position is None:
         return
     yield from _limit(case, position)
-    window = None if position.number == 1 else _window(case, position)
+    window = None if position.number == 1 else _window(case, position, is_held=is_held)
     if window is not None:
         yield window
     yield _due(case, position, is_held=is_held)
@@ -252,7 +252,7 @@ def due_when(position: Position, today: date) -> str:
     return f"{'since' if position.due_on < today else 'on'} {position.due_on.isoformat()}"
 
 
-def _window(case: Case, position: Position) -> Mark | None:
+def _window(case: Case, position: Position, *, is_held: bool) -> Mark | None:
     """From the first day that is not too early to the last before a restart; None where that is no span."""
     waiting = timedelta(days=at_the_due_amount(case).earliest_after)
     first = max(dose.day.latest + waiting for dose in case.course.doses)
@@ -260,11 +260,12 @@ def _window(case: Case, position: Position) -> Mark | None:
     if last is not None and last < first:
         return None
     until = "; no source in force says until when" if last is None else f" to {last.isoformat()}"
+    lifted = "If the hold is lifted, " if is_held else ""
     return Mark(
         lane=Lane.DUE,
         kind=Kind.WINDOW,
         label="",
-        says=f"{position.due} may be given from {first.isoformat()} (not too early){until}.",
+        says=f"{lifted}{position.due} may be given from {first.isoformat()} (not too early){until}.",
         first=first,
         last=last or max(first, position.due_on),
         end_known=last is not None,
@@ -374,18 +375,19 @@ def _timed(mark: Mark, observed: Observed, ends: datetime) -> Mark:
 
 
 def protection(case: Case) -> Iterator[Mark]:
-    """Until when contraception is advised, if the last exposure was the last."""
+    """Until when contraception is advised, if the last exposure was the last: a further dose moves that day."""
     until, first = end_of_protection(case), case.call.history.first
     last = case.call.course.last_exposure
     if until is None or first is None or last is None:
         return
     line = case.line(AFTER_TREATMENT, until=until.isoformat())
+    moved = " This day is past." if until < case.call.today else " A further dose moves this day."
     counted = "" if last.day.is_certain else " The day of the last dose is not known: counted from its latest."
     yield Mark(
         lane=Lane.PROTECTION,
         kind=Kind.PROTECTION,
         label=f"until {until.isoformat()}",
-        says=filled(line.row.say[line.sentence], line.slots, markdown=False) + counted,
+        says=filled(line.row.say[line.sentence], line.slots, markdown=False) + moved + counted,
         first=first.day.earliest,
         last=until,
         start_known=first.day.is_certain,

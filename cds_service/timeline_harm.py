@@ -20,8 +20,8 @@ from cds_service.timeline_marks import Kind, Lane, Mark
 from fhir_mappings.facts import Course, MaybeWhen, Syndrome, ToxicityRecord, When
 
 EPISODIC: Final = {Syndrome.CRS: Kind.CRS, Syndrome.NEUROTOXICITY: Kind.NEUROTOXICITY}
-NOT_COUNTED: Final = "Not counted against the drug: it was there before it, or came after another treatment."
-TOPICS: Final = {"crs": "CRS"}
+TOPICS: Final = {"crs": "CRS", "dose": "record"}
+GRAVEST: Final = "critical"
 STATES: Final = {
     State.ACTIVE: "still active",
     State.POINT_OPEN: "graded and never closed: its end is not recorded",
@@ -156,15 +156,20 @@ def stops_and_holds(case: Case, against: Against, assessment: Assessment) -> Ite
         drawn.add(hold.row.id)
         kind = Kind.HOLD if hold.row.flag("holds") else Kind.CHECK
         yield _standing(kind, hold, _held_since(case, hold, days), case)
+    for check in against.checks:
+        drawn.add(check.row.id)
+        yield _standing(Kind.CHECK, check, _held_since(case, check, days), case)
     yield from _said_of_an_order(case, assessment, drawn)
-    yield from _held_before(case)
+    stopped = [_stopped_since(case, stop, days) for stop in against.stops]
+    yield from _held_before(case, min((since.earliest for since in stopped if since is not None), default=date.max))
 
 
 def _said_of_an_order(case: Case, assessment: Assessment, drawn: set[str]) -> Iterator[Mark]:
-    """Stops and holds that only an order's own day gave; since when is not told."""
+    """Stops and holds that only an order's own day gave, and critical cards about the patient; no since when."""
     for advice in assessment.advice:
         row = advice.row
-        if row.table not in {"stop", "hold"} or row.id in drawn or row.text("question") == UNCONFIRMED:
+        is_grave = row.table == "population" and advice.indicator == GRAVEST
+        if not (is_grave or row.table in {"stop", "hold"}) or row.id in drawn or row.text("question") == UNCONFIRMED:
             continue
         drawn.add(row.id)
         kind = Kind.STOP if row.table == "stop" else Kind.HOLD if row.flag("holds") else Kind.CHECK
@@ -175,7 +180,9 @@ def _standing(kind: Kind, finding: Finding, since: When | None, case: Case) -> M
     row = finding.row
     topic = row.text("topic")
     words = {Kind.STOP: "STOP", Kind.HOLD: "HOLD", Kind.CHECK: "CHECK"}[kind]
-    rests_on = f" Since {_since(since)} by the record." if since is not None else " Since when is not recorded."
+    rests_on = f" Since {_since(since)} by the record." if since is not None else ""
+    if since is None and kind is not Kind.CHECK:  # what is only to be cleared up may have a day that was not looked for
+        rests_on = " Since when is not recorded."
     mark = Mark(
         lane=Lane.HOLD,
         kind=kind,
@@ -236,12 +243,15 @@ def _held_since(case: Case, hold: Finding, days: Mapping[str, MaybeWhen]) -> Whe
     return min(_days_behind(hold.because, days), key=lambda day: day.earliest, default=None)
 
 
-def _held_before(case: Case) -> Iterator[Mark]:
-    """Episodes that are over: while they were active the rules withheld the drug, whatever was done then."""
+def _held_before(case: Case, stopped: date) -> Iterator[Mark]:
+    """Episodes that are over: while they were active the rules withheld the drug, whatever was done then.
+
+    One that began on the day of a stop or later is none: by then the rules had ended the treatment.
+    """
     for syndrome in EPISODIC:
         for episode in case.call.episodes(syndrome.value):
             row = _hold_row(case, episode)
-            if episode.is_active or row is None:
+            if episode.is_active or row is None or (episode.onset is not None and episode.onset.earliest >= stopped):
                 continue
             name = SHORT[syndrome]
             grade = _grade_text(episode.grade, at_least=episode.grade_is_lower_bound)

@@ -171,7 +171,7 @@ def create_web(
     if app is not None:
         web.register_blueprint(smart_page.smart_app(app))
     show_quality(web, quality, counters)
-    show_demonstration(web, shown, entries, explanations(ids, door, open_calls))
+    show_demonstration(web, shown, entries, explanations(ids, door, open_calls), drawings(open_calls))
     by_hook = {entry.hook: entry.id for entry in entries}
     web.add_url_rule(
         "/timeline", "timeline", partial(answer_timeline, door, counters, open_calls, by_hook), methods=["POST"]
@@ -192,10 +192,11 @@ def show_demonstration(
     shown: demonstration_page.Demonstration | None,
     entries: tuple[wire.Service, ...],
     explained: demonstration_page.Explained,
+    drawn: demonstration_page.Drawn,
 ) -> None:
     """The test bench, in a demonstration."""
     if shown is not None:
-        web.register_blueprint(demonstration_page.demonstration(shown, entries, explained))
+        web.register_blueprint(demonstration_page.demonstration(shown, entries, explained, drawn))
 
 
 def explanations(ids: frozenset[str], door: Access, open_calls: limits.CallsAtOnce) -> demonstration_page.Explained:
@@ -212,9 +213,32 @@ def explanations(ids: frozenset[str], door: Access, open_calls: limits.CallsAtOn
             with open_calls.one_of(caller):
                 return shown(offer.answer(wire.read_request(body, offer.entry.hook)))
 
-        return answered(assess, "The service failed; the call was not assessed.", NOT_REMEMBERED)[0]
+        return for_the_bench("why", assess, "The service failed; the call was not assessed.")
 
     return explained
+
+
+def drawings(open_calls: limits.CallsAtOnce) -> demonstration_page.Drawn:
+    """Draws what is posted, as one of the calls that may be open at once; nothing is recorded or counted."""
+
+    def drawn(draw: Callable[[bytes], Response]) -> Response:
+        def produce() -> Response:
+            body = json_body()
+            with open_calls.one_of(""):
+                return draw(body)
+
+        return for_the_bench("cards", produce, "The service failed; nothing was drawn.")
+
+    return drawn
+
+
+def for_the_bench(name: str, produce: Callable[[], Response], failed: str) -> Response:
+    """What the test bench asks for besides the calls, or the refusal; only a fault of ours leaves a line in the log."""
+    response, failure = answered(produce, failed, NOT_REMEMBERED)
+    if "error" in failure:
+        line = {"event": name, "status": response.status_code, **failure}
+        log.error(msgspec.json.encode(line).decode())
+    return response
 
 
 def answer_probes(web: Flask, is_ready: Callable[[], bool]) -> None:

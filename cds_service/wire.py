@@ -537,33 +537,31 @@ class OperationOutcome(Outgoing):
 
 
 MAY_BE_EMPTY: Final = frozenset({"cards", "services"})
+_LISTS: Final = (list, tuple)
 _Model = TypeVar("_Model", bound=Outgoing)
 
 
 def as_json(model: Outgoing) -> dict[str, Any]:
     """The model as plain JSON values, without anything empty (C2). FHIR resources in it stay as they are."""
     dumped: dict[str, Any] = model.model_dump(by_alias=True)
-    return {name: value for name, value in _kept(dumped) if value or name in MAY_BE_EMPTY}
+    kept = {name: _without_empties(value, name) for name, value in dumped.items()}
+    return {name: value for name, value in kept.items() if value or (name in MAY_BE_EMPTY and value is not None)}
 
 
-def _kept(members: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in members.items():
-        kept = value if name == "resource" else _without_empties(value)
-        if kept is not None:
-            yield name, kept
-
-
-def _without_empties(value: Any) -> Any:
-    """The value without its empty parts; None where nothing is left but a place that may be empty decides itself."""
-    if isinstance(value, Mapping):
-        return {name: kept for name, kept in _kept(value) if not _is_empty(kept)}
-    if isinstance(value, (list, tuple)):
-        return [kept for kept in map(_without_empties, value) if not _is_empty(kept)]
+def _without_empties(value: Any, name: str = "") -> Any:
+    """The value of this member without its empty parts."""
+    if name == "resource":
+        return value
+    if isinstance(value, dict):
+        members = [(inner, _without_empties(part, inner)) for inner, part in value.items()]
+        return {inner: part for inner, part in members if not _is_empty(part)}
+    if isinstance(value, _LISTS):
+        return [part for part in map(_without_empties, value) if not _is_empty(part)]
     return value
 
 
 def _is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, (str, list, dict)) and not value)
+    return value is None or value in ("", [], {})
 
 
 def encode(model: Outgoing) -> bytes:

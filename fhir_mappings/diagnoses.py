@@ -15,9 +15,12 @@ from fhir_mappings.elements import (
     coded,
     extension_value,
     extensions,
+    in_set,
+    is_mentioned,
     objects,
     own_texts,
     part,
+    read_concept,
     reference_of,
     status_of,
     texts_of_notes,
@@ -25,7 +28,7 @@ from fhir_mappings.elements import (
 )
 from fhir_mappings.facts import CancerFinding, CancerRecord, DrugAllergy, OrganFinding, OrganRecord, Unknown
 from fhir_mappings.observations import day_of, holders, is_panel, is_said_absent, value_of
-from fhir_mappings.terminology import normalised, value_set
+from fhir_mappings.terminology import value_set
 from fhir_mappings.versions import GIVEN, PERFORMED, WRITTEN
 from fhir_mappings.wording import Standing, affirmed, statements
 
@@ -149,12 +152,11 @@ def cancer_observed(observation: Resource, clinic: Clinic) -> tuple[CancerRecord
     day, reference = day_of(observation, clinic), reference_of(observation)
     found: list[CancerRecord | Unknown] = []
     for holder in holders(observation):
-        value, concept = value_of(holder), holder.get("code")
-        name = next(iter(all_texts(value)), "")[:80]
-        if coded(concept, known) is not None or any(known.mentions(normalised(text)) for text in all_texts(concept)):
+        value, concept = value_of(holder), read_concept(holder.get("code"))
+        if concept.answer(in_set, known) is not None or concept.answer(is_mentioned, known):
             course = _course_of(value)
             if course is not None:
-                found.append(CancerRecord(reference=reference, finding=course, day=day, name=name))
+                found.append(CancerRecord(reference=reference, finding=course, day=day, name=_name_of(value)))
             elif not is_said_absent(holder) and not (holder is observation and is_panel(observation)):
                 found.append(unreadable(observation, "its disease status could not be read"))
         elif (value is not None) and (
@@ -162,8 +164,13 @@ def cancer_observed(observation: Resource, clinic: Clinic) -> tuple[CancerRecord
                 value, value_set("lung-cancer", "small-cell-histology", "small-cell", "small-cell-extensive")
             )
         ) is not None:
-            found.append(CancerRecord(reference=reference, finding=_CANCERS[histology.meaning], day=day, name=name))
+            finding = _CANCERS[histology.meaning]
+            found.append(CancerRecord(reference=reference, finding=finding, day=day, name=_name_of(value)))
     return tuple(found)
+
+
+def _name_of(value: Any) -> str:
+    return next(iter(all_texts(value)), "")[:80]
 
 
 def _course_of(value: Any) -> CancerFinding | None:

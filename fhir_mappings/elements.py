@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from fhir_mappings.chart import Resource
 from fhir_mappings.facts import Unknown
-from fhir_mappings.terminology import Concept, ValueSet, system_uri
+from fhir_mappings.terminology import Concept, ValueSet, normalised, system_uri
 from fhir_mappings.versions import NOT_DONE, NOTES, STATUSES
 
 _LONGEST_TEXT: Final = 4000
@@ -220,6 +220,11 @@ def in_set(concept: CodeableConcept, known: ValueSet) -> Concept | None:
     return None
 
 
+def is_mentioned(concept: CodeableConcept, known: ValueSet) -> bool:
+    """Whether one of its texts has a term of the value set in it."""
+    return any(known.mentions(normalised(text)) for text in concept.all_texts)
+
+
 def read_concept(value: Any) -> CodeableConcept:
     """What a concept says. The same ones stand all over a record: those of usual shape and length are read once."""
     if value is None:
@@ -241,8 +246,10 @@ def _parts(value: Any) -> tuple[Any, ...]:
     if not isinstance(value, dict):
         return ()
     inner = value.get("coding")
-    if inner is None and "code" not in value and "display" not in value:
-        return (value.get("text"),)
+    if inner is None:
+        if "code" not in value and "display" not in value:
+            return (value.get("text"),)
+        inner = [value]  # a bare Coding, or a Quantity
     if not isinstance(inner, list):
         return ()
     parts = [value.get("text", "")]
@@ -253,7 +260,7 @@ def _parts(value: Any) -> tuple[Any, ...]:
     return tuple(parts) if inner else ()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2048)  # with what they mean some 2 kB each
 def _usual_concept(parts: tuple[str, ...]) -> CodeableConcept:
     each = zip(parts[1::3], parts[2::3], parts[3::3], strict=True)
     coding = [{"system": system, "code": code, "display": display} for system, code, display in each]

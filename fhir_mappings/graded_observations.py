@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import Any, Final
 
 from fhir_mappings.chart import Resource
 from fhir_mappings.drugs import mentions_the_drug
-from fhir_mappings.elements import Clinic, all_texts, coded, number, objects, part, reference_of, unreadable
+from fhir_mappings.elements import (
+    Clinic,
+    CodeableConcept,
+    all_texts,
+    in_set,
+    is_mentioned,
+    number,
+    objects,
+    part,
+    read_concept,
+    reference_of,
+    unreadable,
+)
 from fhir_mappings.facts import Course, Grade, GradeSource, NotRecorded, Scale, Syndrome, ToxicityRecord
 from fhir_mappings.grades import scale_in, value_grade
 from fhir_mappings.observations import day_of, value_of
 from fhir_mappings.syndromes import ASTCT, SYNDROMES, Found, known_toxicities, label_of
-from fhir_mappings.terminology import normalised, value_set
+from fhir_mappings.terminology import ValueSet, value_set
 from fhir_mappings.wording import Standing, statements
 
 _GRADED_BY_NAME: Final = {"crs", "neurotoxicity"}  # an Observation named so is one of the grade
@@ -27,17 +39,21 @@ def of_observation(observation: Resource, clinic: Clinic) -> tuple[Found, ...]:
     """
     held: list[Found] = []
     for holder in (observation, *objects(observation.get("component"))):
-        concept = holder.get("code")
-        said = statements(all_texts(concept), known_toxicities())
-        names = {statement.concept.meaning for statement in said if statement.standing is not Standing.DENIED}
-        code = coded(concept, known_toxicities())
+        concept, known = read_concept(holder.get("code")), known_toxicities()
+        names, code = concept.answer(_named, known), concept.answer(in_set, known)
         if "ice-score" in names:
             held += _ice(observation, holder, clinic)
         elif code is not None:
             held += _graded(observation, holder, {code.meaning}, clinic)
-        elif any(map(says_grade, all_texts(concept))) or names & _GRADED_BY_NAME:
+        elif concept.answer(is_mentioned, _words_of_grade()) or names & _GRADED_BY_NAME:
             held += _graded(observation, holder, names, clinic)
     return tuple(held)
+
+
+def _named(concept: CodeableConcept, known: ValueSet) -> frozenset[str]:
+    """What the texts of a concept name without denying it."""
+    said = statements(concept.all_texts, known)
+    return frozenset(statement.concept.meaning for statement in said if statement.standing is not Standing.DENIED)
 
 
 def _point(observation: Resource, holder: Mapping[str, Any], syndrome: Syndrome, clinic: Clinic) -> ToxicityRecord:
@@ -67,7 +83,7 @@ def _ice(observation: Resource, holder: Mapping[str, Any], clinic: Clinic) -> tu
     return (replace(_point(observation, holder, Syndrome.NEUROTOXICITY, clinic), ice_score=int(figure)),)
 
 
-def _graded(observation: Resource, holder: Mapping[str, Any], names: set[str], clinic: Clinic) -> tuple[Found, ...]:
+def _graded(observation: Resource, holder: Mapping[str, Any], names: Set[str], clinic: Clinic) -> tuple[Found, ...]:
     """A grade of each syndrome that the Observation's code names; one that is no grade is not about a grade."""
     syndromes = [SYNDROMES[name] for name in sorted(names) if name in SYNDROMES]
     if not syndromes:
@@ -89,10 +105,8 @@ def _graded(observation: Resource, holder: Mapping[str, Any], names: set[str], c
     return tuple(found)
 
 
-def says_grade(text: str) -> bool:
-    """Whether a text has the word grade in it."""
-    words_of_grade = value_set("grades", "word")
-    return bool(words_of_grade.mentions(normalised(text)))
+def _words_of_grade() -> ValueSet:
+    return value_set("grades", "word")
 
 
 def _grade_of_value(value: Any, scale: Scale) -> Grade | None:

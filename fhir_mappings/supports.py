@@ -14,15 +14,17 @@ from fhir_mappings.elements import (
     all_texts,
     code_of,
     concepts,
+    is_mentioned,
     objects,
     part,
+    read_concept,
     reference_of,
     status_of,
     texts_of_notes,
 )
 from fhir_mappings.facts import MaybeWhen, OtherEngager, Route, Support, SupportKind
 from fhir_mappings.observations import day_of, holders, value_of
-from fhir_mappings.terminology import normalised, value_set
+from fhir_mappings.terminology import value_set
 from fhir_mappings.versions import GIVEN, PERFORMED, WRITTEN
 from fhir_mappings.wording import affirmed
 
@@ -87,9 +89,7 @@ def breathing_support_observed(observation: Resource, clinic: Clinic) -> tuple[S
     context = value_set("supports", "context")
     for holder in holders(observation):
         value = value_of(holder)
-        if isinstance(value, (str, dict)) and any(
-            context.mentions(normalised(t)) for t in all_texts(holder.get("code"))
-        ):
+        if isinstance(value, (str, dict)) and read_concept(holder.get("code")).answer(is_mentioned, context):
             texts += all_texts(value)
     return _supports(observation, tuple(texts), day_of(observation, clinic)) if texts else ()
 

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from fhir_mappings.drugs import mentions_the_drug
 from fhir_mappings.elements import all_texts, coded
 from fhir_mappings.facts import Scale, Syndrome, ToxicityRecord, Unknown
-from fhir_mappings.terminology import Concept, value_set
+from fhir_mappings.terminology import Concept, ValueSet, value_set
 from fhir_mappings.wording import Standing, Statement, says, statements
 
 Found: TypeAlias = ToxicityRecord | Unknown
@@ -37,7 +37,7 @@ class Named:
     statement: Statement | None = None
 
 
-def known_toxicities() -> Any:
+def known_toxicities() -> ValueSet:
     return value_set("toxicities")
 
 

@@ -32,6 +32,7 @@ from fhir_mappings.elements import (
     belongs_elsewhere,
     code_of,
     in_set,
+    is_mentioned,
     read_concept,
     reference_of,
     status_of,
@@ -77,7 +78,7 @@ from fhir_mappings.supports import (
     pressor_given,
     pressor_ordered,
 )
-from fhir_mappings.terminology import ValueSet, anything_in, normalised
+from fhir_mappings.terminology import ValueSet, anything_in
 from fhir_mappings.toxicities import of_adverse_event, of_condition
 from fhir_mappings.versions import NOTES, REASONS
 
@@ -358,9 +359,7 @@ def _may_mean_something(concept: CodeableConcept, known: ValueSet) -> bool:
 
     A concept that says nothing at all is something: it must become an Unknown.
     """
-    if any(known.mentions(normalised(text)) for text in concept.all_texts):
-        return True
-    return in_set(concept, known) is not None or concept.is_empty
+    return is_mentioned(concept, known) or in_set(concept, known) is not None or concept.is_empty
 
 
 def _read_condition(condition: Resource, reading: _Reading) -> None:

@@ -67,7 +67,8 @@ def fhir_of(regimen: Regimen, accepted_by: str = "") -> dict[str, Any]:
     [
         (FHIR, FHIR),
         (f"{FHIR}, */*;q=0.1", FHIR),
-        (f"text/html, {FHIR};q=0.5, application/json;q=0.4", FHIR),
+        (f"text/html, {FHIR};q=0.5, application/json;q=0.4", "text/html"),  # a browser gets the page
+        (f"text/html;q=0.4, {FHIR};q=0.5", FHIR),
         ("application/json", "application/json"),
         ("text/markdown", "text/markdown"),
         ("*/*", "text/markdown"),

@@ -6,6 +6,7 @@ passed over: a filter that is not applied would show more, or less, than was ask
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -78,7 +79,7 @@ class FhirStore:
 def _count(text: str | None) -> int:
     if text is None:
         return MOST
-    if not text.isdecimal():
+    if re.fullmatch("[0-9]{1,9}", text) is None:
         raise Refused(400, "_count takes a number")
     return min(int(text), MOST)
 

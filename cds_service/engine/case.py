@@ -189,6 +189,8 @@ def _limit_text(position: Position) -> str:
     if position.limit_day is None:
         return "none stated"
     is_past = position.delay is not None and position.delay.flag("restart")
+    if position.is_restart and not is_past:  # after a severe CRS no day is left on which the course would go on
+        return "none, the restart is due"
     return f"passed ({position.limit_day.isoformat()})" if is_past else position.limit_day.isoformat()
 
 

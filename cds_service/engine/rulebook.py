@@ -270,26 +270,32 @@ def _stops_and_confirmations(case: Case, log: _Log) -> tuple[list[Finding], list
 
 @dataclass(frozen=True, kw_only=True)
 class Against:
-    """What stands against the drug today, and the ids of rows that could not be asked because they raised."""
+    """What stands against the drug today, and the ids of rows that could not be asked because they raised.
+
+    `checks` are what the record alone asks to clarify before the next dose, such as an allergy to the drug.
+    """
 
     stops: tuple[Finding, ...] = ()
     confirmations: tuple[Finding, ...] = ()
     holds: tuple[Finding, ...] = ()
+    checks: tuple[Finding, ...] = ()
     failed: tuple[str, ...] = ()
 
 
 def against(case: Case) -> Against:
-    """Every stop and hold that the record gives today, whatever was asked: a picture of the course leaves none out.
+    """All stops, holds and questions that the record gives today: a picture of the course leaves none out.
 
     `confirmations` are the stops that rest on an unconfirmed record, each under its own row.
     """
     log = _Log()
     stops = _collect(case, "stop", log)
     holds = _collect(case, "hold", log)
+    checks = _without_order(case, log)
     return Against(
         stops=tuple(stop for stop in stops if stop.confirmed),
         confirmations=tuple(stop for stop in stops if not stop.confirmed),
         holds=tuple(holds),
+        checks=checks,
         failed=tuple(log.failed),
     )
 

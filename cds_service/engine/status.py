@@ -8,7 +8,9 @@ from typing import Final
 
 from cds_service.engine.advice import Finding, Line
 from cds_service.engine.case import Case
+from cds_service.engine.course import Position
 from cds_service.engine.history import GivenDose
+from cds_service.engine.step_up import crs_behind_the_restart
 from cds_service.engine.toxicity import holding, with_end_of_protection
 from cds_service.engine.words import count_text, day_text, listed, mg_text
 from cds_service.knowledge.regimen import Row
@@ -69,7 +71,13 @@ def nothing_completed(standing: Standing, row: Row) -> Finding | None:
 def restarts(standing: Standing, row: Row) -> Finding | None:
     """Is a restart next?"""
     position = standing.case.position
-    return _told(standing, row) if position is not None and position.is_restart else None
+    if position is None or not position.is_restart:
+        return None
+    crs = crs_behind_the_restart(standing.case)
+    if crs is None:
+        return _told(standing, row)
+    lines = (Line(row=crs.row, slots=crs.slots), *crs.lines)
+    return _with_rows_of((crs,), _told(standing, row, lines=lines))
 
 
 def goes_on(standing: Standing, row: Row) -> Finding | None:
@@ -125,7 +133,7 @@ def _told(
     """The row with the doses given, the rows that place the next one, and until when protection is needed."""
     case = standing.case
     position = case.position if expected else None
-    placed = (position.row, position.delay) if position is not None else ()
+    placed = _placing(position)
     finding = case.found(
         row,
         because=tuple(b for dose in case.course.doses[-MOST_DOSES:] for b in dose.because(_dose_text(dose))),
@@ -134,6 +142,14 @@ def _told(
     )
     told = dict(finding.slots) | slots | {"given": given_text(case.course.doses)}
     return with_end_of_protection(case, replace(finding, slots=told, expected=case.expected(position)))
+
+
+def _placing(position: Position | None) -> tuple[Row | None, ...]:
+    """The rows that place the next dose: not a delay within its limit where a severe CRS asks for a restart."""
+    if position is None:
+        return ()
+    overruled = position.is_restart and position.delay is not None and not position.delay.flag("restart")
+    return (position.row, None if overruled else position.delay)
 
 
 def given_text(doses: tuple[GivenDose, ...]) -> str:

@@ -129,20 +129,37 @@ def delayed(case: Case, row: Row) -> Finding | None:
 
 def restart_after_crs(case: Case, row: Row) -> Finding | None:
     """Step 7: does a resolved CRS grade 3 ask for a restart that is not what is ordered?"""
-    episode = case.severe_crs
-    if episode is None or case.position is None or case.ordered is None or case.step_ordered:
+    if case.position is None or case.ordered is None or case.step_ordered:
         return None
-    because = shows(episode.records) + case.last_dose_because()
+    return _severe_crs(case, row, because=case.last_dose_because())
+
+
+def crs_behind_the_restart(case: Case) -> Finding | None:
+    """Does the restart that is due rest on a resolved CRS grade 3, whatever is ordered? The finding of step 7."""
+    row = next(row for row in case.regimen.table("dose").rows if row.text("question") == SEVERE_CRS)
+    return _severe_crs(case, row, because=())
+
+
+def _severe_crs(case: Case, row: Row, *, because: tuple[Because, ...]) -> Finding | None:
+    episode = case.severe_crs
+    if episode is None:
+        return None
     return case.found(
-        row, because=because, lines=_label_after_crs(case), onset=onset_text(episode), grade=str(episode.recorded_grade)
+        row,
+        because=shows(episode.records) + because,
+        lines=_label_after_crs(case),
+        onset=onset_text(episode),
+        grade=str(episode.recorded_grade),
     )
 
 
 def _label_after_crs(case: Case) -> tuple[Line, ...]:
     """What the label would allow instead, as long as its delay limit has not passed."""
     position, about = case.position, "the label after a severe CRS"
-    over = position is None or (position.delay is not None and position.delay.flag("restart"))
-    return () if over or not case.has_line(about) else (case.line(about),)
+    if position is None or position.limit_day is None or not case.has_line(about):
+        return ()
+    is_over = position.delay is not None and position.delay.flag("restart")
+    return () if is_over else (case.line(about, limit_day=position.limit_day.isoformat()),)
 
 
 def onset_text(episode: Episode) -> str:
@@ -313,6 +330,7 @@ ALLERGY: Final = "allergy to the drug"
 MAY_END_TREATMENT: Final = frozenset({STOPPED_FOR_TOXICITY, ALLERGY})
 """What may have ended the drug for good, and is asked about before another dose is so much as booked."""
 NEUROLOGICAL_SIGN: Final = "a new neurological sign without cause"
+SEVERE_CRS: Final = "severe CRS resolved and not restarted"
 QUESTIONS: Final[Mapping[str, Question]] = {
     "ordered above the largest dose": above_largest,
     "a dose was given on that day": given_that_day,
@@ -321,7 +339,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
     "too early and a restart is due": early_for_a_restart,
     "too early in treatment": early_in_treatment,
     "nothing completed and not the step dose": nothing_completed,
-    "severe CRS resolved and not restarted": restart_after_crs,
+    SEVERE_CRS: restart_after_crs,
     STOPPED_FOR_TOXICITY: stopped_for_toxicity,
     ALLERGY: allergy_on_record,
     "the history of doses is in doubt": history_in_doubt,

@@ -307,7 +307,7 @@
     demo = JSON.parse(choices.text);
     services = JSON.parse(discovery.text).services;
     const wanted = location.hash.slice(1);
-    if (wanted in demo.patients) await choose(wanted);
+    if (Object.hasOwn(demo.patients, wanted)) await choose(wanted);
   }
 
   for (const button of document.querySelectorAll("[data-patient]")) {

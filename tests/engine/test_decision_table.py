@@ -537,7 +537,10 @@ def test_an_unconfirmed_grade_4_copy_does_not_hide_the_restart_of_a_confirmed_gr
     answer = ask(order("10"), *course(3, -14), *copies)
     assert answer.about(0) == ["crs/withhold critical"]
     assert answer.expected("crs/withhold") == ("1 mg", "C1D1", iso(0))
-    assert "If lifted: 1 mg (C1D1)" in answer.text("crs/withhold")
+    assert (
+        f"If lifted: 1 mg (C1D1), due on {iso(0)}; last day before a restart at 1 mg: none, the restart is due."
+        in answer.text("crs/withhold")
+    )
 
 
 def test_a_severity_above_the_recorded_grade_does_not_hide_the_restart() -> None:

@@ -173,6 +173,31 @@ def test_the_display_of_a_code_is_no_own_text_but_one_without_a_code_is() -> Non
     assert all_texts(concept) == ("said", "bare", "known")
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"coding": {"system": LOINC, "code": "751-8"}},
+        {"coding": ["751-8", {"system": LOINC, "code": "751-8"}]},
+        {"coding": [{"system": LOINC, "code": "751-8", "display": ["Neutrophils"]}]},
+        {"coding": [{"system": LOINC, "code": "751-8"}], "text": 5},
+        {"system": LOINC, "code": "751-8"},
+        [{"text": None}, {"coding": [{"system": LOINC, "code": "751-8"}]}],
+    ],
+)
+def test_a_concept_of_an_odd_shape_means_what_its_coding_means(odd: Any) -> None:
+    assert [coding.code for coding in codings(odd)] == ["751-8"]
+    assert all_texts(odd) == ()
+    known = coded(odd, value_set("laboratory-tests"))
+    assert known is not None
+    assert known.meaning == "neutrophils"
+
+
+def test_a_concept_that_is_longer_than_what_is_kept_is_read_alike() -> None:
+    long = "Neutrophils " + "x" * 500
+    for _ in range(2):
+        assert all_texts({"coding": [{"system": LOINC, "code": "751-8", "display": long}], "text": long}) == (long,)
+
+
 def test_any_coding_may_be_the_known_one() -> None:
     concept = {
         "coding": [{"system": "urn:oid:1", "code": "x"}, {"code": "D89.833"}, {"system": ICD, "code": " D89.832 "}]

@@ -46,6 +46,11 @@ def test_a_test_is_known_by_its_loinc_code(loinc: str, analyte: Analyte) -> None
     assert lab(loinc, 1).analyte is analyte
 
 
+def test_or_by_a_bare_coding_in_place_of_the_concept() -> None:
+    (found,) = state(observation({"system": LOINC, "code": "751-8"}, valueQuantity=mg(1))).labs
+    assert found.analyte is Analyte.NEUTROPHILS
+
+
 @pytest.mark.parametrize(
     ("name", "analyte"),
     [("Hemoglobin", Analyte.HAEMOGLOBIN), ("ANC", Analyte.NEUTROPHILS), ("Platelet count", Analyte.PLATELETS), ("Creatinine", Analyte.CREATININE)],

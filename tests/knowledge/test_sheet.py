@@ -36,7 +36,10 @@ def test_a_row_has_the_words_of_what_it_cites() -> None:
     assert row["differences"] == [
         (
             "D-19",
-            'Delay/restart. Seed: silent. Label: R1–R8. Here: ▲label; without it "10 mg q2w" is unsafe after a gap.',
+            (
+                "Delay/restart. Seed: silent. Label: R1–R8. "
+                'Here: (more cautious) label; without it "10 mg q2w" is unsafe after a gap.'
+            ),
         )
     ]
     assert (row["origin"], row["label"], row["reviewed"]) == ("label only", "Table 4", None)

@@ -23,8 +23,9 @@ import requests
 import yaml
 from sqlalchemy import make_url
 
+from app import build
 from cds_service.clients import parse
-from cds_service.settings import TAKES
+from cds_service.settings import TAKES, read_settings
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 DEPLOY: Final = ROOT / "deploy"
@@ -218,6 +219,15 @@ def test_nginx_lets_the_service_itself_refuse_what_is_too_large_and_keeps_no_bod
     assert sizes == [11, 11]
     assert "proxy_max_temp_file_size 0;" in text
     assert not re.search(r"\$(request_body|args|query_string|http_|request_uri|request\b)", text)
+
+
+def test_nginx_passes_on_every_endpoint_of_the_description_but_the_metrics_and_no_part_of_a_demonstration() -> None:
+    text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
+    (passed,) = re.findall(r"location ~ (\^\S+) \{", text)
+    described = build(read_settings({})).test_client().get("/openapi.json").get_json()["paths"]
+    assert {path for path in described if re.search(passed, path) is None} == {"/metrics"}
+    for path in ("/", "/demo/cards", "/demo/fhir/Patient/x", "/demo/why/x", "/timeline/x", "/timelines"):
+        assert re.search(passed, path) is None
 
 
 def test_nginx_sends_no_call_twice() -> None:

@@ -151,7 +151,7 @@ def said_to(base: str, *sent: bytes) -> bytes:
     [
         b'{"birthDate": "marker-patient-7"}\r\n\r\n',
         b"GET /health/live HTTP/1.1\r\nmarker-patient-7\r\n\r\n",
-        b"GET /marker-patient-7" + b"x" * 3_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET /marker-patient-7" + b"x" * 9_000 + b" HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nX: marker-patient-7" + b"x" * 30_000 + b"\r\n\r\n",
     ],
     ids=["a body longer than it says", "a header without a colon", "a long address", "a long header"],
@@ -166,6 +166,11 @@ def test_a_request_that_gunicorn_cannot_read_is_quoted_nowhere(served: Gunicorn,
     served.until(lambda: served.log.count('"no HTTP"') > before)
     assert requests.get(f"{served.base}/health/live", timeout=10).status_code == 200
     assert "marker" not in served.log
+
+
+def test_an_address_as_long_as_the_code_of_an_ehr_makes_it_reaches_the_service(served: Gunicorn) -> None:
+    address = f"{served.base}/smart/redirect?code={'x' * 8_000}"
+    assert requests.get(address, timeout=10).status_code == 404  # no app is registered here
 
 
 def test_a_token_as_long_as_one_may_be_reaches_the_service(served: Gunicorn) -> None:

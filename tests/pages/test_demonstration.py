@@ -64,6 +64,7 @@ def call_for(patient: Mapping[str, Any], identity: str, base: str, *, prefetch: 
 def kinds(base: str, call: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     answer = requests.post(f"{base}/cds-services/tarlatamab-{call['hook']}", json=call, timeout=20)
     assert answer.status_code == 200, answer.text
+    assert requests.post(f"{base}/demo/cards", json={"cards": answer.json()["cards"]}, timeout=20).status_code == 200
     told = [card["extension"]["org.tarlatamab-cds.advice"] | card for card in answer.json()["cards"]]
     return sorted((card["topic"], card["action"], card["indicator"]) for card in told)
 
@@ -184,6 +185,7 @@ def test_the_newest_come_first_and_no_more_than_were_asked_for() -> None:
         ("Observation", {"encounter": "1"}, 400),
         ("Observation", {"_sort": "code"}, 400),
         ("Observation", {"_count": "many"}, 400),
+        ("Observation", {"_count": "9" * 5000}, 400),
         ("Practitioner", {}, 404),
     ],
 )

@@ -237,6 +237,7 @@ def test_a_period_can_be_chosen(file: str, query: str, since: str, until: str) -
         ("?from=9999-12-30&to=9999-12-31", "from"),
         ("?service=elsewhere", "service"),
         ("?client=elsewhere", "client"),
+        ("?client=%00", "client"),
     ],
 )
 def test_a_period_or_hook_that_is_none_is_refused_in_words(file: str, query: str, place: str) -> None:

@@ -16,7 +16,18 @@ from cds_service.engine.case import Occasion
 from cds_service.knowledge.regimen import Sources
 from cds_service.timeline import MOST_NOTES, MOST_OF_A_LANE, timeline
 from cds_service.timeline_marks import Kind, Lane, Mark, Timeline
-from fhir_mappings.facts import Analyte, Course, NotRecorded, ProposedVisit, Reading, Syndrome, Unknown, Vital
+from fhir_mappings.facts import (
+    Analyte,
+    Course,
+    DrugAllergy,
+    NotRecorded,
+    PregnancyFinding,
+    ProposedVisit,
+    Reading,
+    Syndrome,
+    Unknown,
+    Vital,
+)
 from tests.engine.builders import (
     AT,
     ZONE,
@@ -33,6 +44,7 @@ from tests.engine.builders import (
     neuro,
     on_record,
     order,
+    pregnancy,
     read,
     rulebook,
     sign,
@@ -288,6 +300,9 @@ def test_an_active_episode_goes_on_today_and_withholds_since_its_onset() -> None
     assert (episode.label, days_of(episode), episode.goes_on) == ("CRS G2", ("2026-01-13", "2026-01-20"), True)
     assert (hold.label, days_of(hold), hold.rows) == ("HOLD CRS", ("2026-01-13", "2026-01-20"), ("CRS-HOLD-G2",))
     assert one(found, Kind.DUE).label == "10 mg due if lifted"
+    assert one(found, Kind.WINDOW).says == (
+        "If the hold is lifted, 10 mg may be given from 2026-01-18 (not too early) to 2026-02-02."
+    )
     assert found.headline.endswith("To be withheld now; if the hold is lifted: 10 mg (C1D15), due since 2026-01-19.")
 
 
@@ -359,6 +374,15 @@ def test_neurotoxicity_grade_3_stops_from_the_eighth_day_on() -> None:
     assert days_of(one(eighth, Kind.STOP)) == ("2026-01-20", "2026-01-20")
 
 
+def test_an_episode_that_ended_the_treatment_is_not_told_as_a_hold_that_passed() -> None:
+    """The first grade 3 was withheld; the second one, and a grade 4, were stops from their onset."""
+    second = line(*gives((-40, "1"), (-33, "10")), crs(3, -32, -30), crs(3, -10, -8, ref="second"))
+    fourth = line(*gives((-15, "1"), (-8, "10")), crs(4, -7, -1))
+    assert days_of(one(second, Kind.STOP))[0] == "2026-01-10"
+    assert days_of(one(second, Kind.HELD)) == ("2025-12-19", "2025-12-21")
+    assert of(fourth, Kind.HELD) == []
+
+
 def test_a_stop_on_an_unconfirmed_record_is_a_hold_to_confirm() -> None:
     found = line(*gives((-15, "1"), (-8, "10")), crs(4, -7, -1, confirmed=False))
     assert of(found, Kind.STOP) == []
@@ -381,6 +405,28 @@ def test_what_is_to_be_cleared_up_is_a_check_and_no_hold() -> None:
     assert one(found, Kind.CHECK).rows == ("CRS-SUSPECTED",)
     assert days_of(one(found, Kind.CHECK))[0] == "2026-01-20"
     assert one(found, Kind.DUE).label == "10 mg due"
+
+
+def test_an_allergy_to_the_drug_is_to_be_cleared_up_before_the_next_dose() -> None:
+    found = line(*gives((-14, "1"), (-7, "10")), DrugAllergy(reference="AllergyIntolerance/a", name="tarlatamab"))
+    check = one(found, Kind.CHECK)
+    assert (check.label, check.rows, check.references) == (
+        "CHECK record",
+        ("CLARIFY-ALLERGY",),
+        ("AllergyIntolerance/a",),
+    )
+    assert found.headline.endswith("Next, once what is open is cleared up: 10 mg (C1D15), due on 2026-01-20.")
+    assert "CHECK" not in line(*gives((-14, "1"), (-7, "10"))).headline
+
+
+def test_a_critical_card_about_the_patient_is_to_be_cleared_up_too() -> None:
+    """V25a: the card says to avoid the drug; the picture beside it does not call the dose simply due."""
+    pregnant = pregnancy(PregnancyFinding.PREGNANT, -10)
+    found = line(order("1"), pregnant, occasion=Occasion.ORDERS)
+    assert one(found, Kind.CHECK).says == (
+        "Avoid tarlatamab: a pregnancy is on record (2026-01-10); it may harm the fetus."
+    )
+    assert found.headline == "No dose on record. Next, once what is open is cleared up: 1 mg (C1D1), due from today."
 
 
 def test_holds_are_shown_whatever_the_hook_asked() -> None:
@@ -448,7 +494,15 @@ def test_contraception_ends_two_calendar_months_after_the_last_exposure() -> Non
     found = line(*gives((-27, "1"), (-20, "10")), at=at)
     mark = one(found, Kind.PROTECTION)
     assert (mark.label, days_of(mark)) == ("until 2026-02-28", ("2025-12-24", "2026-02-28"))  # 31 December, clamped
+    assert mark.says.endswith("2 months after the last dose, 2026-02-28. A further dose moves this day.")
     assert of(line(), Kind.PROTECTION) == []
+
+
+def test_the_last_day_of_contraception_is_not_past_and_the_day_after_it_is() -> None:
+    doses = gives((-68, "1"), (-61, "10"))  # the last on 2025-11-20
+    last, after = (line(*doses, at=datetime(2026, 1, day, 9, tzinfo=ZONE)) for day in (20, 21))
+    assert one(last, Kind.PROTECTION).says.endswith("2026-01-20. A further dose moves this day.")
+    assert one(after, Kind.PROTECTION).says.endswith("2026-01-20. This day is past.")
 
 
 def test_of_an_uncertain_last_dose_contraception_is_counted_from_its_latest_day() -> None:
@@ -475,7 +529,25 @@ def test_what_was_not_read_is_a_remark_and_no_lane_says_none_on_record() -> None
 def test_doses_that_were_not_read_are_not_none_on_record() -> None:
     found = line(needs=[read("medicationAdministrations", Reading.UNAVAILABLE)])
     assert found.silent[Lane.DOSES] == "given doses could not be read"
+    assert found.silent[Lane.OBSERVATION] == "not known: given doses could not be read"
+    assert found.silent[Lane.PROTECTION] == "not known: given doses could not be read"
     assert found.of(Lane.DUE) == ()
+
+
+def test_an_order_while_doses_were_not_read_is_no_proof_that_none_was_given() -> None:
+    found = line(order("10"), needs=[read("medicationAdministrations", Reading.UNAVAILABLE)])
+    assert found.headline == (
+        "Given doses could not be read. Whether one was given is not certain: what is due is not known."
+    )
+
+
+def test_after_a_claim_alone_it_is_not_certain_whether_a_dose_was_given() -> None:
+    """V46d: a dose may have been given on the day of the claim."""
+    found = line(claim(-14))
+    assert found.headline == "No dose on record. Whether one was given is not certain: what is due is not known."
+    assert found.silent[Lane.OBSERVATION] == "not known: whether a dose was given is not certain"
+    assert found.silent[Lane.PROTECTION] == "not known: whether a dose was given is not certain"
+    assert line(order("1")).silent[Lane.PROTECTION] == "no dose on record"
 
 
 def test_a_rule_that_raises_takes_down_only_itself_and_is_a_remark(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,28 @@ def test_every_answer_of_the_app_is_kept_by_nobody_and_tells_nobody_where_it_was
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.parametrize(
+    "named",
+    [
+        "a",
+        "a%3Db",
+        "a%3D1%3B%20Domain%3Devil.example%3B%20x%3D",
+        "a%3B",
+        "a%0D%0AX:%20y",
+        "a%20b",
+        "%00",
+        "%C3%A9",
+        "0" * 33,
+    ],
+)
+def test_no_cookie_is_named_by_the_address_of_a_stranger(named: str, ehr: StandIn, tmp_path: Path) -> None:
+    """A link could plant a cookie of its own making in the user's browser, and a line break was a 500."""
+    for public_url in ("http://127.0.0.1:8080", "https://cds.example"):
+        answer = browser(tmp_path, ehr, CDS_PUBLIC_URL=public_url).app.get(f"/smart/view/{named}", base_url=public_url)
+        assert answer.status_code == 410
+        assert "Set-Cookie" not in answer.headers
+
+
 def test_the_page_has_no_script_of_its_own_and_no_secret(ehr: StandIn, tmp_path: Path) -> None:
     known(ehr)
     window = browser(tmp_path, ehr)

@@ -9,15 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
+from threading import Event, Semaphore, Thread
 from typing import Any
 
 import pytest
 
 from cds_service import smart_page
-from cds_service.errors import StoreUnavailable, Trouble
+from cds_service.errors import SmartRefused, StoreUnavailable, Trouble
+from cds_service.smart import SmartClient
 from cds_service.smart_words import SAID
 from cds_service.store import Store
-from tests.smart.browser import browser, known, refusal, shows_nothing
+from tests.smart.browser import Browser, browser, known, refusal, shows_nothing
 from tests.smart.conftest import NOBODY
 from tests.smart.stand_in import StandIn
 
@@ -174,3 +176,36 @@ def test_three_launches_ask_ehrs_at_once_and_no_more(
     answer = browser(tmp_path, ehr).app.get("/smart/launch", query_string={"iss": ehr.iss, "launch": "x"})
     assert answer.status_code == 429
     assert ehr.asked == []
+
+
+def test_launches_that_hang_keep_no_user_from_the_page_after_the_login(
+    ehr: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody can begin launches, as many as they like."""
+    known(ehr)
+    window = browser(tmp_path, ehr)
+    page = window.arrive(window.log_in(window.begin(ehr, launch=ehr.launch(NOBODY))))
+    begun, ended = Semaphore(0), Event()
+
+    def hang(*_: Any, **__: Any) -> None:
+        begun.release()
+        ended.wait(20)
+        raise SmartRefused(Trouble.NO_CONFIGURATION)
+
+    monkeypatch.setattr(SmartClient, "begin", hang)
+    launches = [Thread(target=stranger_launches, args=(window, ehr), daemon=True) for _ in range(2)]
+    for launch in launches:
+        launch.start()
+    assert all(begun.acquire(timeout=10) for _ in launches)
+    try:
+        assert stranger_launches(window, ehr) == 429
+        assert window.open(page).status_code == 200
+    finally:
+        ended.set()
+        for launch in launches:
+            launch.join(10)
+
+
+def stranger_launches(window: Browser, ehr: StandIn) -> int:
+    answer = window.app.application.test_client().get("/smart/launch", query_string={"iss": ehr.iss, "launch": "x"})
+    return answer.status_code
