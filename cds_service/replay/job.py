@@ -69,6 +69,7 @@ def run(job: Job, *, tell: Tell, progress: Progress) -> Finished:
     """
     Evaluation(job.question).check()  # a mistake in a knowledge file is told before hours of reading
     export = export_in(job.folder)
+    job.work.mkdir(mode=0o700, parents=True, exist_ok=True)  # records of patients in clear
     place = job.work / f"export-{digest_of(export.digest, str(job.patients_a_shard))}"
     sifted = sifted_in(place)
     if sifted is None:
