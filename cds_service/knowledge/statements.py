@@ -24,7 +24,5 @@ def paraphrases(file: Path = FILE) -> Mapping[str, str]:
 
 
 def _text(statement: Mapping[str, str], section: Mapping[str, Any]) -> str:
-    if "paragraph" in statement:
-        return statement["paragraph"]
     text = DIFFERENCE.format(**statement) if section["source"] == "differences" else statement["text"]
     return text.replace("**", "").replace("▲", "(more cautious) ")

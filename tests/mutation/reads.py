@@ -7,7 +7,7 @@ an answer that never reads it cannot show that it was moved.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Final, TypeAlias, TypeVar
 
 from cds_service.knowledge.regimen import Regimen, Row, Table
@@ -52,8 +52,16 @@ def noting(regimen: Regimen, reads: set[Read]) -> Regimen:
     )
 
 
+class _ReadAnew(Table):
+    """A table that looks its rows up whenever it is asked: what it remembered, nobody would read again."""
+
+    def rows_where(self, column: str, text: str) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.text(column) == text)
+
+
 def _noting_table(table: Table, reads: set[Read]) -> Table:
-    return replace(table, rows=tuple(_noting_row(row, reads) for row in table.rows))
+    as_it_is = {field.name: getattr(table, field.name) for field in fields(table)}
+    return _ReadAnew(**as_it_is | {"rows": tuple(_noting_row(row, reads) for row in table.rows)})
 
 
 def _noting_row(row: Row, reads: set[Read]) -> Row:
