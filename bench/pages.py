@@ -114,7 +114,7 @@ def _targets_of_calls(results: Results) -> list[Target]:
             " ms",
             results.fallback.p50,
             why="six answers are received and read beside the waiting, on a processor shared with their server",
-            derived="1.5 × the slowest read = ",
+            derived="1.5 × a single read = ",
         ),
     ]
 
