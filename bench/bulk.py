@@ -221,6 +221,8 @@ def _run(folder: Path, scratch: Path, processes: int, patients: int) -> str:
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         said = [(time.perf_counter() - began, line) for line in process.stderr or ()]
     whole, cpu = time.perf_counter() - began, _cpu_of_children() - cpu
+    if process.returncode != 0:
+        sys.exit(f"the replay ended with {process.returncode}: {said[-1][1].strip() if said else 'nothing said'}")
     sifted, chosen = next((seconds, line.split()[0]) for seconds, line in said if "patients with orders" in line)
     asked = said[-1][0] - sifted
     number = int(chosen.replace(",", ""))
