@@ -57,6 +57,7 @@ def said_in(situation: Situation, rulebook: Rulebook) -> Said:
         zone=situation.zone,
         selections=situation.selections,
         details_may_be_missing=situation.details_may_be_missing,
+        occasion=situation.occasion,
     )
     return said_by(cards.render(assessment, hook_instance=""))
 
