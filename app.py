@@ -89,6 +89,7 @@ def log_lines_to_stderr() -> None:
         log.setLevel(logging.INFO)
         log.propagate = False
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)  # it would log the text of an error, and addresses
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # what the store cannot do, we say ourselves, as JSON
 
 
 def knowledge_for(settings: Settings) -> Regimen:

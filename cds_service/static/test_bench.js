@@ -311,7 +311,7 @@
   }
 
   for (const button of document.querySelectorAll("[data-patient]")) {
-    button.addEventListener("click", () => demo && choose(button.dataset.patient));
+    button.addEventListener("click", () => ready.then(() => demo && choose(button.dataset.patient)));
   }
   at("find").addEventListener("input", () => {
     const words = at("find").value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -328,5 +328,5 @@
   at("reset").addEventListener("click", () => choose(patient.id));
   at("add-order").addEventListener("click", () => patient && add(demo.order, demo.today));
   at("add-companions").addEventListener("click", () => patient && add(demo.companions, firstPlannedDay()));
-  start().catch((error) => failed(`The test bench could not start: ${error.message}.`));
+  const ready = start().catch((error) => failed(`The test bench could not start: ${error.message}.`));
 })();

@@ -295,7 +295,7 @@ def running(fhir: RealFhirServer) -> Iterator[StandIn]:
     try:
         yield server
     finally:
-        del os.environ["OAUTHLIB_INSECURE_TRANSPORT"]
+        os.environ.pop("OAUTHLIB_INSECURE_TRANSPORT", None)  # more than one may have run
         listening.shutdown()
         thread.join(timeout=10)
         listening.server_close()
