@@ -102,13 +102,24 @@ class Cluster:
             )
 
     def send(self, sent: signal.Signals) -> None:
-        """A signal to the server's first process and, where it freezes or goes on, to all that serve connections."""
+        """A signal to the server's first process and, where it freezes or goes on, to all that serve connections.
+
+        The first process is frozen first and seen to stand still: only then it starts no further one that the
+        signal would miss, and a caller finds nobody who still answers.
+        """
         assert self._process is not None
+        first = self._process.pid
+        self._process.send_signal(sent)
+        if sent == signal.SIGSTOP:
+            _stands_still(first)
         if sent in {signal.SIGSTOP, signal.SIGCONT}:
-            for child in children_of(self._process.pid):
+            children = children_of(first)
+            for child in children:
                 with suppress(ProcessLookupError):  # it served a connection that was closed this moment
                     os.kill(child, sent)
-        self._process.send_signal(sent)
+            if sent == signal.SIGSTOP:
+                for child in children:
+                    _stands_still(child)
 
     def kill(self) -> None:
         """End it as a crash does, in the middle of whatever it does."""
@@ -141,6 +152,20 @@ class Cluster:
 
     def _conninfo(self, database: str) -> str:
         return f"host=127.0.0.1 port={self.port} user=postgres dbname={database}"
+
+
+def _stands_still(pid: int) -> None:
+    """Wait until this process is stopped, or gone: a signal is sent sooner than it is obeyed."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return
+        if status.rpartition(")")[2].split()[0] in {"T", "t", "Z", "X"}:
+            return
+        assert time.monotonic() < deadline, f"process {pid} does not stop"
+        time.sleep(0.005)
 
 
 def _somebody_else() -> dict[str, Any]:
