@@ -27,6 +27,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 LOCKS = ROOT / "requirements"
+FROM_A_LOCK = ["--no-deps", "--require-hashes"]
+"""A lock names all there is to install. Left to look for more, older releases of pip take for `coverage[toml]` the
+newest release there is, not the locked one, and then refuse it."""
 OLDEST_PYTHON = (3, 11)
 SIDE_BY_SIDE = ["--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal"]
 """How all tests are run; a part of them is run in one process, where output and debugger work."""
@@ -75,7 +78,7 @@ def environment_with(environment: Path, *locks: Path, part_of_it: Path | None = 
     print(f"Setting up {environment.name} ...", flush=True)
     if part_of_it is None or found != digest_of(environment, part_of_it):
         make_environment(environment)
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *FROM_A_LOCK]
     for lock in locks:
         if subprocess.run([*pip, "--requirement", str(lock)], check=False).returncode != 0:
             raise Stopped(

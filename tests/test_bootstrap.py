@@ -58,6 +58,27 @@ def test_an_environment_that_a_service_may_run_from_is_filled_up_and_not_made_ag
     assert made == [environment] * 3
 
 
+def test_what_is_installed_is_what_the_lock_names_by_its_hash_and_nothing_that_pip_looks_up(
+    tmp_path: Path, made: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        ran.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    dev.environment_with(tmp_path / ".venv", a_lock(tmp_path))
+    assert made
+    (install,) = ran
+    assert {"--require-hashes", "--no-deps"} <= set(install)
+
+
+def test_the_locks_of_these_tests_name_all_that_what_they_install_requires() -> None:
+    checked = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
+    assert (checked.stdout.strip(), checked.returncode) == ("No broken requirements found.", 0)
+
+
 def test_an_environment_that_lost_its_interpreter_is_made_again(tmp_path: Path, made: list[Path]) -> None:
     environment, lock = tmp_path / ".venv", a_lock(tmp_path)
     dev.environment_with(environment, lock)

@@ -73,6 +73,7 @@ def test_every_stage_begins_with_one_version_of_python_given_by_its_full_tag() -
 def test_what_is_installed_is_the_lock_with_hashes_and_runs_nothing_while_it_is_installed() -> None:
     (install,) = [run for run in arguments_of("RUN") if "pip install" in run]
     assert "--require-hashes" in install
+    assert "--no-deps" in install
     assert "--only-binary :all:" in install
     assert ("requirements/runtime.txt", "/build/runtime.txt") in copied()
     assert "--requirement /build/runtime.txt" in install
