@@ -77,17 +77,19 @@ PRIVATE_PARTS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 class Caller:
     """Who calls, as far as an answer depends on it.
 
-    `zone` None: the clinic's. `fhir_servers` None: any that a demonstration may call.
+    `zone` None: the clinic's. `fhir_servers` None: any that a demonstration may call. `search_texts`: grades that stand
+    in a text are searched for on its server also beside `observations` that it prefetched.
     """
 
     name: str = ""
     profile: Profile = ANY_PROFILE
     zone: ZoneInfo | None = None
     fhir_servers: tuple[str, ...] | None = None
+    search_texts: bool = False
 
 
 ANYBODY: Final = Caller()
-"""A demonstration without client profiles does not ask who calls."""
+"""A demonstration without client profiles does not ask who calls, and only what was not prefetched is read (C32)."""
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Address = Annotated[
@@ -101,7 +103,7 @@ Algorithm = Literal["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256
 class Client(Profile):
     """One registered client: who it is, where its keys are, which FHIR servers are called for it, what it understands.
 
-    `tenants` empty: any. `timezone` None: the clinic's, `CDS_TIMEZONE`.
+    `tenants` empty: any. `timezone` None: the clinic's, `CDS_TIMEZONE`. `search_texts`: as in the caller.
     """
 
     name: Text
@@ -114,6 +116,7 @@ class Client(Profile):
     fhir_servers: tuple[Address, ...] = ()
     cors_origins: tuple[Origin, ...] = ()
     timezone: Annotated[ZoneInfo, BeforeValidator(_zone)] | None = None
+    search_texts: bool = True
 
     @model_validator(mode="after")
     def _has_its_keys_in_one_place(self) -> Client:
@@ -143,7 +146,13 @@ class Client(Profile):
     def caller(self) -> Caller:
         """The client as an answer sees it."""
         profile = Profile(**{name: getattr(self, name) for name in Profile.model_fields})
-        return Caller(name=self.name, profile=profile, zone=self.timezone, fhir_servers=self.fhir_servers)
+        return Caller(
+            name=self.name,
+            profile=profile,
+            zone=self.timezone,
+            fhir_servers=self.fhir_servers,
+            search_texts=self.search_texts,
+        )
 
 
 class _File(BaseModel):

@@ -48,6 +48,7 @@ _SHOWING: Final = frozenset({"medicationRequests", "medicationAdministrations", 
 SHOWS_THE_DRUG: Final = tuple(template for template in PREFETCH if template.key in _SHOWING)
 """Without the drug in these, nobody has ordered, given or claimed it as far as the EHR knows."""
 _OBSERVATIONS: Final = "observations"
+_GIVEN: Final = "medicationAdministrations"
 _TYPE: Final = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _MEDICATION: Final = re.compile(r"Medication/([A-Za-z0-9._-]{1,128})")
 _MOST_MEDICATIONS: Final = 120
@@ -67,16 +68,18 @@ def gather(
     prefetch: Mapping[str, Any] | None,
     reader: Reader | None,
     appointments: Sequence[Any] = (),
+    search_texts: bool = False,
 ) -> Chart:
     """Everything received and read for this patient.
 
     Shape: `draft_orders` is the Bundle of the context, `appointments` the entries of one; `reader` is None where the
-    call names no FHIR server.
+    call names no FHIR server. `search_texts`: also beside `observations` that were prefetched, if the patient may be
+    treated: a grade that stands in a text has none of their codes.
     Unknown: entries that are no resource, resources of another patient (`foreign`) or of no stated one.
     Raises: NothingReadable if none of the needed keys could be had, with the reason for each.
     Source: contract, section 3; conformance C32 to C46.
     """
-    record = _Record(patient_id=patient_id)
+    record = _Record(patient_id=patient_id, search_texts=search_texts)
     drafts = record.take_drafts(draft_orders or {})
     found = _read(prefetch or {}, reader, record, _READ)
     needs = {template.key: record.take(template, found[template.key]) for template in PREFETCH}
@@ -120,7 +123,8 @@ def selected(selections: Iterable[str] | None, bundle: Mapping[str, Any]) -> fro
 
 def _may_be_an_order(selection: str) -> bool:
     """Whether a selection may be of a drug: by its type, or because it has none."""
-    return reference(selection).partition("/")[0] in {"", "Medication", *RENAMED, *RENAMED.values()}
+    kind, slash, _ = reference(selection).partition("/")
+    return not slash or kind in {"Medication", *RENAMED, *RENAMED.values()}
 
 
 def _named(draft: Resource, full_url: str, number: int) -> Resource:
@@ -196,23 +200,31 @@ def _read(
     }
     if wanted is not _READ:
         return found
-    if CLINICAL_OBSERVATIONS.key in came or CLINICAL_OBSERVATIONS.key in answers:
-        found[_OBSERVATIONS] = _joined(found[_OBSERVATIONS], found[CLINICAL_OBSERVATIONS.key])
-    else:
+    by_category = found[CLINICAL_OBSERVATIONS.key]
+    if by_category.reading is Reading.UNAVAILABLE and _OBSERVATIONS in came and CLINICAL_OBSERVATIONS.key not in came:
         record.by_code_only.add(_OBSERVATIONS)
+    elif CLINICAL_OBSERVATIONS.key in came or CLINICAL_OBSERVATIONS.key in answers:
+        found[_OBSERVATIONS] = _joined(found[_OBSERVATIONS], by_category)
     return found
 
 
 def _questions(came: Mapping[str, Contents], record: _Record, wanted: Sequence[Template]) -> dict[str, Question]:
-    """What is to be asked. Whoever sends `observations` has chosen what to search for: nothing is asked beside it."""
+    """What is to be asked. Beside `observations` that came, a grade in a text is searched where one may be."""
     asked = {
         template.key: question
         for template in wanted
         if (question := _question(template, came.get(template.key), record)) is not None
     }
-    if CLINICAL_OBSERVATIONS.key not in came and _OBSERVATIONS not in asked:
+    beside = record.search_texts and _may_be_treated(came)
+    if CLINICAL_OBSERVATIONS.key not in came and _OBSERVATIONS not in asked and not beside:
         asked.pop(CLINICAL_OBSERVATIONS.key, None)
     return asked
+
+
+def _may_be_treated(came: Mapping[str, Contents]) -> bool:
+    """Whether the drug may have been given: something was ordered, given or done, or that is yet to be read."""
+    shown = [came[template.key] for template in SHOWS_THE_DRUG if template.key in came]
+    return _GIVEN not in came or any(one.resources or one.reading is not Reading.COMPLETE for one in shown)
 
 
 def _joined(by_code: Contents, by_category: Contents) -> Contents:
@@ -291,6 +303,8 @@ class _Record:
     """Keys whose answer may hold other patients' data because the server knows no such search."""
     in_dstu2: bool = False
     """A draft is of a type that only DSTU2 has: so is the server (C46)."""
+    search_texts: bool = False
+    """Whether a grade in a text is searched for beside `observations` that came."""
     by_code_only: set[str] = field(default_factory=set)
     """Keys that came without the search that finds what has no code."""
 

@@ -31,17 +31,20 @@ from fhir_mappings import treatment_state
 from fhir_mappings.administrations import is_claimed
 from fhir_mappings.appointments import may_be_an_infusion
 from fhir_mappings.chart import Chart, Resource
+from fhir_mappings.drugs import asks_for_the_drug
 from fhir_mappings.elements import all_texts, code_of, reference_of, words
-from fhir_mappings.facts import DRAFT, VISIT, Reading, TreatmentState, Unknown
+from fhir_mappings.facts import ANOTHER_KIND, DRAFT, VISIT, Reading, TreatmentState, Unknown
 from fhir_mappings.medications import Recognition, recognise
 
 MEDICATION_ORDERS: Final = frozenset({"MedicationRequest", "MedicationOrder"})
-"""The draft orders that can be of a drug, in R4 and DSTU2; all others are none of this service's business."""
+"""The draft orders of a drug that are assessed, in R4 and DSTU2; of others only those called by the drug are said."""
 
 CAN_BE_THE_DRUG: Final = MEDICATION_ORDERS | {"MedicationAdministration"}
 
 KINDS: Final = (
-    MEDICATION_ORDERS | {template.resource_type for template in PREFETCH} | {"Medication", DRAFT, VISIT, "prefetch"}
+    MEDICATION_ORDERS
+    | {template.resource_type for template in PREFETCH}
+    | {"Medication", DRAFT, ANOTHER_KIND, VISIT, "prefetch"}
 )
 
 
@@ -235,8 +238,24 @@ class DrugReview:
             appointments=call.context.visits(),
             prefetch=call.prefetch,
             reader=reader or self._reader(call),
+            search_texts=self.caller.search_texts,
         )
+        chart = with_orders_of_another_kind(chart)
         return chart if details_may_be_missing else with_nameless_drafts(chart)
+
+
+def with_orders_of_another_kind(chart: Chart) -> Chart:
+    """The chart; without an order of the drug, what is called by it and is no medication order is an unknown."""
+    kinds = {reference_of(draft): _recognised(draft, chart.medications) for draft in chart.draft_orders}
+    orders = [draft for draft in chart.draft_orders if _is_medication_order(draft)]
+    if any(kinds[reference_of(order)] in {Recognition.DRUG, Recognition.UNREADABLE} for order in orders):
+        return chart
+    others = tuple(
+        Unknown(what=ANOTHER_KIND, why="only medication orders are assessed", reference=draft)
+        for draft, kind in kinds.items()
+        if kind is Recognition.DRUG and (chart.selections is None or draft in chart.selections)
+    )
+    return replace(chart, unknowns=(*chart.unknowns, *others))
 
 
 def with_nameless_drafts(chart: Chart) -> Chart:
@@ -263,7 +282,14 @@ def may_order_the_drug(call: wire.HookRequest, *, details_may_be_missing: bool) 
 def _recognised(draft: Resource | None, medications: Mapping[str, Resource]) -> Recognition:
     if draft is None or draft["resourceType"] == "Bundle":
         return Recognition.UNREADABLE
-    return recognise(draft, medications) if words(draft["resourceType"]) in MEDICATION_ORDERS else Recognition.OTHER
+    if _is_medication_order(draft):
+        return recognise(draft, medications)
+    is_order = draft["resourceType"] != "Medication"
+    return Recognition.DRUG if is_order and asks_for_the_drug(draft) else Recognition.OTHER
+
+
+def _is_medication_order(draft: Resource) -> bool:
+    return words(draft["resourceType"]) in MEDICATION_ORDERS
 
 
 def may_have_had_the_drug(showing: Chart) -> bool:

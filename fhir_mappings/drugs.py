@@ -12,7 +12,9 @@ from fhir_mappings.chart import Resource
 from fhir_mappings.elements import (
     CodeableConcept,
     Coding,
+    all_texts,
     codings,
+    concepts,
     contained,
     objects,
     own_texts,
@@ -26,6 +28,8 @@ from fhir_mappings.versions import INGREDIENTS
 from fhir_mappings.wording import clauses, says
 
 _INLINE: Final = ("medicationCodeableConcept", "medicationReference", "medication")
+_CALLED: Final = ("code", "medicationCodeableConcept", "medication", "product")
+_TITLED: Final = ("title", "description")
 _POINTS_ON: Final = frozenset({"reference", "display", "concept"})
 """Members of what is no plain CodeableConcept: a Reference, R5's CodeableReference."""
 _DEEPEST_INGREDIENT: Final = 3
@@ -187,6 +191,23 @@ def names_the_drug(text: str) -> bool:
             if not _is_purpose(clause[: mention.start]):
                 return True
     return False
+
+
+def asks_for_the_drug(order: Resource) -> bool:
+    """Whether an order that is no medication order is called by the drug; not where it is of the time around a dose.
+
+    Source: clinical rules, "What may never happen" 1.
+    """
+    called = [concept for name in _CALLED for concept in concepts(order, name)]
+    names = [text for one in called for text in all_texts(one)] + [words(order.get(name)) for name in _TITLED]
+    coded = tuple(coding for one in called for coding in codings(one))
+    drug = value_set("drug", "drug")
+    return is_the_drug(Medication(codings=coded, names=())) or any(
+        not says(clause[: mention.start], "purpose")
+        for name in names
+        for clause in clauses(name)
+        for mention in drug.mentions(clause)
+    )
 
 
 def mentions_the_drug(text: str) -> bool:

@@ -43,6 +43,8 @@ class Unknown:
 
 DRAFT: Final = "draft order"
 """What an Unknown of `context.draftOrders` is called, of whatever resource type."""
+ANOTHER_KIND: Final = "order of another kind"
+"""What an Unknown of a draft that names the drug and is no medication order is called."""
 VISIT: Final = "proposed appointment"
 """What an Unknown of `context.appointments` is called."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from app import build
 from cds_service.clients import Caller, Client, Profile, load, parse
 from cds_service.errors import SettingError
 from cds_service.settings import read_settings
+from tests.support.hostile_server import answers, hostile_server
 from tests.test_fhir_content import problems
 from tests.vignettes.build import Case, load_vignettes
 
@@ -22,6 +24,14 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 SCHEMA: Final = json.loads((ROOT / "tests" / "cds_hooks" / "response.schema.json").read_text(encoding="utf-8"))
 EXAMPLES: Final = sorted((ROOT / "examples").glob("clients-*.yaml"))
 Json = dict[str, Any]
+KEYS: Final = {"keys": [{"kty": "EC", "kid": "one", "crv": "P-384", "x": "x", "y": "y"}]}
+AUTHORIZATION: Final = {
+    "access_token": "a-token",
+    "token_type": "Bearer",
+    "expires_in": 300,
+    "scope": "patient/*.rs",
+    "subject": "cds-service",
+}
 
 # --- the file ----------------------------------------------------------------------------------------------------
 
@@ -326,3 +336,39 @@ def test_all_uuids_of_an_answer_are_different() -> None:
         cards = answer(name, Profile(actions_per_suggestion="one"))["cards"]
         uuids = [c["uuid"] for c in cards] + [s["uuid"] for c in cards for s in c.get("suggestions", [])]
         assert len(set(uuids)) == len(uuids)
+
+
+# --- what is read for a client -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("profile", "topics"),
+    [
+        ({}, ["NEURO-HOLD-G2"]),
+        ({"search_texts": True}, ["NEURO-HOLD-G2"]),
+        ({"search_texts": False}, ["OBS-2"]),
+    ],
+)
+def test_a_grade_that_stands_in_a_text_is_searched_for_beside_a_whole_prefetch_unless_the_profile_forbids_it(
+    profile: Json, topics: list[str]
+) -> None:
+    case = vignette("V109a")
+    grade = {
+        "resourceType": "Observation",
+        "id": "ward-round",
+        "status": "final",
+        "code": {"text": "ICANS grade"},
+        "valueString": "2",
+        "subject": {"reference": f"Patient/{case.patient_id}"},
+        "effectiveDateTime": "2026-02-10T08:00:00-05:00",
+    }
+    found = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": grade}]}
+    settings = {"CDS_NOW": case.now.isoformat(), "CDS_TIMEZONE": case.timezone, "CDS_MODE": "demo"}
+    known = Client(name="Example EHR", iss="https://ehr.example", jwks=KEYS, **profile)
+    with hostile_server(Observation=answers(found)) as server:
+        caller = replace(known.caller, fhir_servers=(server.url,))
+        client = build(read_settings(settings), caller).test_client()
+        body = case.request(fhir_server=server.url) | {"fhirAuthorization": AUTHORIZATION}
+        response = client.post(f"/cds-services/{case.service}", json=body)
+        assert len(server.asked) == (topics != ["OBS-2"])
+    assert [card["source"]["topic"]["code"] for card in response.get_json()["cards"]] == topics

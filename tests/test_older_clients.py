@@ -137,6 +137,60 @@ def test_k1_orders_of_other_kinds_change_nothing(kind: str) -> None:
     assert answer(LATE, body) == answer(LATE, LATE.request())
 
 
+def of_another_kind(kind: str, **said: Any) -> Body:
+    """The late order alone and as another kind of resource, which is called so."""
+    body = LATE.request()
+    subject = {"reference": f"Patient/{LATE.patient_id}"}
+    body["context"]["draftOrders"]["entry"] = [
+        {"resource": {"resourceType": kind, "id": "1", "status": "draft", "subject": subject, **said}}
+    ]
+    return body
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("ServiceRequest", {"code": {"text": "Infusion of Imdelltra 10 mg"}}),
+        ("ServiceRequest", {"code": {"concept": {"coding": [{"display": "tarlatamab-dlle 10 mg IV"}]}}}),
+        ("ServiceRequest", {"code": {"coding": [{"system": "http://hl7.org/fhir/sid/ndc", "code": "55513-077"}]}}),
+        ("ProcedureRequest", {"code": {"text": "Tarlatamab"}}),
+        ("MedicationDispense", {"medicationCodeableConcept": {"text": "tarlatamab 10 mg"}}),
+        ("RequestGroup", {"description": "Tarlatamab cycle 1"}),
+        ("CarePlan", {"title": "Tarlatamab C1D8"}),
+    ],
+)
+def test_k1_an_order_of_another_kind_that_is_called_by_the_drug_is_said_not_to_be_assessed(
+    kind: str, said: dict[str, Any]
+) -> None:
+    (card,) = answer(LATE, of_another_kind(kind, **said))
+    assert (card["source"]["topic"]["code"], card["indicator"]) == ("REC-ANOTHER-KIND", "warning")
+    assert f"{kind}/1: only medication orders are assessed" in card["detail"].replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Infusion chair", "Observation for 22–24 h after the tarlatamab infusion (C1D1)", "CBC before tarlatamab", ""],
+)
+def test_k1_an_order_of_another_kind_about_the_time_around_a_dose_is_none_of_the_drug(text: str) -> None:
+    assert answer(LATE, of_another_kind("ServiceRequest", code={"text": text})) == []
+
+
+def test_k1_beside_the_medication_order_an_order_of_another_kind_changes_nothing() -> None:
+    body = LATE.request()
+    drafts(body).extend(drafts(of_another_kind("ServiceRequest", code={"text": "Tarlatamab infusion visit"})))
+    assert answer(LATE, body) == answer(LATE, LATE.request())
+
+
+@pytest.mark.parametrize(("selections", "is_said"), [(["ServiceRequest/1"], True), (["NutritionOrder/2"], False)])
+def test_k1_while_orders_are_selected_only_a_selected_one_of_another_kind_is_said(
+    selections: list[str], is_said: bool
+) -> None:
+    body = of_another_kind("ServiceRequest", code={"text": "Tarlatamab infusion"}) | {"hook": "order-select"}
+    drafts(body).append({"resource": {"resourceType": "NutritionOrder", "id": "2"}})
+    body["context"]["selections"] = selections
+    assert ["REC-ANOTHER-KIND" in card["source"]["topic"]["code"] for card in selecting(body)] == [True] * is_said
+
+
 @pytest.mark.parametrize("status", ["draft", "active", "on-hold", None])
 @pytest.mark.parametrize("intent", ["order", "plan", "proposal", None])
 def test_k3_a_draft_is_judged_whatever_its_status_and_intent(status: str | None, intent: str | None) -> None:
@@ -247,6 +301,9 @@ def selecting(body: Body) -> list[dict[str, Any]]:
         (["{steroid}", "MedicationOrder/nowhere"], True),
         (["{steroid}", "Medication/product"], True),
         (["{steroid}", "nowhere"], True),
+        (["{steroid}", "urn:uuid:0c6a4f2e-5a0b-4d7e-9a3e-2f6b1c8d7e90"], True),
+        (["urn:oid:2.16.840.1.113883.3.1"], True),
+        (["#103"], True),
     ],
 )
 @pytest.mark.parametrize("version", ["R4", *VERSIONS])

@@ -12,7 +12,13 @@ from cds_service.engine.advice import Because, Finding
 from cds_service.engine.case import Call, Case
 from cds_service.engine.course import Course
 from cds_service.engine.history import DoseKind, GivenDose, kind_of
-from cds_service.engine.monitoring import Hours, longest_of_all, observation, toxicity_observation_lines
+from cds_service.engine.monitoring import (
+    Hours,
+    by_code_only_line,
+    longest_of_all,
+    observation,
+    toxicity_observation_lines,
+)
 from cds_service.engine.toxicity import VITAL_SIGNS
 from cds_service.engine.words import clock_text, day_text, mg_text
 from cds_service.knowledge.regimen import Row
@@ -142,7 +148,9 @@ def not_complete(dose: Observed, row: Row) -> Finding | None:
         return None
     finding = _told(dose, row, dose.complete_from)
     lines = toxicity_observation_lines(dose.case)
-    return replace(finding, lines=lines, rows=(dose.hours.row,), because=finding.because + dose.hours.because)
+    return replace(
+        finding, lines=(*lines, *finding.lines), rows=(dose.hours.row,), because=finding.because + dose.hours.because
+    )
 
 
 def no_hours(dose: Observed, row: Row) -> Finding | None:
@@ -160,7 +168,7 @@ def first_days_at_home(dose: Observed, row: Row) -> Finding | None:
         return None
     finding = _told(dose, row, until)
     said = (dose.case.line("return precautions for CRS"), dose.case.line("return precautions for neurotoxicity"))
-    return replace(finding, lines=said)
+    return replace(finding, lines=(*said, *finding.lines))
 
 
 NO_HOURS: Final = "the source has no hours"
@@ -187,7 +195,7 @@ def _told(dose: Observed, row: Row, until: datetime) -> Finding:
         until=f"{until:%Y-%m-%d %H:%M}",
         what=dose.counted_from,
     )
-    return replace(finding, expected=())
+    return replace(finding, lines=by_code_only_line(dose.case), expected=())
 
 
 def is_unresolved(call: Call, finding: Finding) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from cds_service.engine.advice import Because, Finding, Line
@@ -57,7 +58,11 @@ def need_not_read(call: Call, row: Row) -> Finding | None:
     said = [] if need.reading is Reading.COMPLETE else [_need_text(need)]
     unknowns = tuple(unknown for unknown in _unknowns(call) if unknown.what in row.texts("kinds"))
     said += list(dict.fromkeys(f"{unknown.what}: {unknown.why}" for unknown in unknowns))
-    return _found(call, row, listed(said), _because(unknowns)) if said else None
+    if not said:
+        return None
+    found = _found(call, row, listed(said), _because(unknowns))
+    how = "could not be {}" if need.reading is Reading.UNAVAILABLE else "could only be {} in part"
+    return replace(found, slots=dict(found.slots) | {done: how.format(done) for done in ("read", "checked")})
 
 
 def draft_not_read(call: Call, row: Row) -> Finding | None:

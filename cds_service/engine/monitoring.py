@@ -206,8 +206,8 @@ def _toxicity_lines(case: Case) -> list[Line]:
         lines.append(case.line("earlier toxicity", what=said))
         lines += _restart_done_lines(case, episodes)
     elif case.call.was_read(*TOXICITY_READ):
-        by_code_only = case.call.need("observations").by_code_only
-        lines.append(case.line("no toxicity found by code" if by_code_only else "no toxicity"))
+        lines.append(case.line("no toxicity"))
+    lines += by_code_only_line(case)
     if case.call.not_ours:
         lines.append(
             case.line("toxicity of another treatment", what=listed(record_text(r) for r in case.call.not_ours))
@@ -216,6 +216,13 @@ def _toxicity_lines(case: Case) -> list[Line]:
     if events.reading is Reading.COMPLETE and events.why:
         lines.append(case.line("adverse events cannot be on record", what=events.why))
     return lines + _ungraded_lines(case) + _nameless_lines(case)
+
+
+def by_code_only_line(case: Case) -> tuple[Line, ...]:
+    """That grades which stand in a text were not searched for, where they were not."""
+    need = case.call.need("observations")
+    said = need.by_code_only and need.reading is not Reading.UNAVAILABLE
+    return (case.line("observations searched by code only"),) if said else ()
 
 
 def _nameless_lines(case: Case) -> list[Line]:

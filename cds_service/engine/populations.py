@@ -213,7 +213,7 @@ def _effective_methods(case: Case) -> list[str]:
 
 def _to_advise(case: Case, row: Row) -> bool:
     """Not to a patient who is known to be pregnant; an old record that nobody closed is no such knowledge."""
-    days = [r.integer("within_days") for r in case.regimen.table("population").rows if r.text("question") == "pregnant"]
+    days = [r.integer("within_days") for r in case.regimen.table("population").rows if r.text("question") == PREGNANCY]
     pregnant_now = bool(_sure_pregnancies(case, max(days, default=0)))
     return of_reproductive_potential(case, row.range("ages")) and not pregnant_now
 
@@ -508,8 +508,12 @@ def _undated_progression(case: Case) -> list[Because]:
     return [b for b, day in _cancer(case, CancerFinding.PROGRESSION) if not isinstance(day, When)]
 
 
+PREGNANCY: Final = "pregnant"
+PROGRESSED: Final = "progression after the last dose"
+MAY_END_TREATMENT: Final = frozenset({PREGNANCY, PROGRESSED})
+"""What is asked about before another dose is so much as booked."""
 QUESTIONS: Final[Mapping[str, Question]] = {
-    "pregnant": pregnant,
+    PREGNANCY: pregnant,
     "pregnancy never closed or contradictory": pregnancy_doubtful,
     "pregnancy status not known": pregnancy_not_known,
     "no effective contraception on record": contraception_missing,
@@ -521,7 +525,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
     "not certain to be of age": not_certain_of_age,
     "no small-cell lung cancer on record": indication_absent,
     "indication not complete on record": indication_incomplete,
-    "progression after the last dose": progression_since,
+    PROGRESSED: progression_since,
 }
 
 
@@ -539,7 +543,7 @@ def population_lines(case: Case) -> tuple[Line, ...]:
             evidence = _hepatic_evidence(case, row)
         if evidence and _organ_finding(case, row, evidence) is None:
             lines.append(Line(row=row, slots=case.slots | {"what": evidence[0][0].shows}))
-        undated = _undated_progression(case) if question == "progression after the last dose" else []
+        undated = _undated_progression(case) if question == PROGRESSED else []
         if undated:
             lines.append(Line(row=row, slots=case.slots | {"what": listed(b.shows for b in undated)}))
     return (*lines, *_not_assessable(case))

@@ -47,6 +47,7 @@ CASE_TABLES: Final[Mapping[str, Mapping[str, CaseQuestion]]] = {
     "population": populations.QUESTIONS,
 }
 HISTORY: Final = "the history of doses"
+MAY_END_TREATMENT: Final = step_up.MAY_END_TREATMENT | populations.MAY_END_TREATMENT
 _Asked = TypeVar("_Asked")
 
 
@@ -429,8 +430,12 @@ def _status(call: Call, log: _Log) -> list[Advice]:
 
 def _without_order(case: Case, log: _Log) -> tuple[Finding, ...]:
     """What the record alone asks to clarify."""
-    rows = [row for row in case.regimen.table("dose").rows if row.flag("without_order")]
-    asked = (log.ask(step_up.QUESTIONS[row.text("question")], case, row) for row in rows)
+    asked = (
+        log.ask(questions[row.text("question")], case, row)
+        for table, questions in CASE_TABLES.items()
+        for row in case.regimen.table(table).rows
+        if row.flag("without_order")
+    )
     return tuple(finding for finding in asked if finding is not None)
 
 
@@ -471,7 +476,7 @@ def _on_visit(case: Case, log: _Log) -> list[Advice]:
         return [_to_advice(case, replace(booking.not_yet(case, stop), expected=())) for stop in stops]
     found = confirmations + _collect(case, "hold", log)
     holds = [finding for finding in found if finding.row.text("indicator") == INDICATORS[0]]
-    asked = [f for f in _without_order(case, log) if f.row.text("question") in step_up.MAY_END_TREATMENT]
+    asked = [f for f in _without_order(case, log) if f.row.text("question") in MAY_END_TREATMENT]
     against = [booking.not_yet(case, finding) for finding in (*toxicity.holding(case, holds, ()), *asked)]
     told = None if case.position is None else _first(case, "booking", booking.QUESTIONS, case.call, log)
     return [_to_advice(case, finding) for finding in (*against, *([told] if told is not None else []))]

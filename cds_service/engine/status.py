@@ -10,6 +10,7 @@ from cds_service.engine.advice import Finding, Line
 from cds_service.engine.case import Case
 from cds_service.engine.course import Position
 from cds_service.engine.history import GivenDose
+from cds_service.engine.monitoring import by_code_only_line
 from cds_service.engine.step_up import crs_behind_the_restart
 from cds_service.engine.toxicity import holding, with_end_of_protection
 from cds_service.engine.words import count_text, day_text, listed, mg_text
@@ -134,10 +135,11 @@ def _told(
     case = standing.case
     position = case.position if expected else None
     placed = _placing(position)
+    unseen = by_code_only_line(case) if expected else ()
     finding = case.found(
         row,
         because=tuple(b for dose in case.course.doses[-MOST_DOSES:] for b in dose.because(_dose_text(dose))),
-        lines=(*lines, *(Line(row=r, slots=case.slots) for r in placed[1:] if r is not None)),
+        lines=(*lines, *(Line(row=r, slots=case.slots) for r in placed[1:] if r is not None), *unseen),
         rows=tuple(r for r in placed if r is not None),
     )
     told = dict(finding.slots) | slots | {"given": given_text(case.course.doses)}

@@ -505,6 +505,7 @@ MAY_BE_MISSING: Final = {
     ("dose", "without_dose"),
     ("dose", "without_monitoring"),
     ("dose", "without_order"),
+    ("population", "without_order"),
     ("record", "at"),
     ("stop", "grade_to"),
     ("hold", "grade_to"),

@@ -44,8 +44,16 @@ def read(
     drafts: Mapping[str, Any] | None = None,
     reader: FhirReader | None = None,
     patient_id: str = "p1",
+    search_texts: bool = False,
 ) -> Chart:
-    return gather(patient_id=patient_id, draft_orders=drafts, selections=None, prefetch=prefetch, reader=reader)
+    return gather(
+        patient_id=patient_id,
+        draft_orders=drafts,
+        selections=None,
+        prefetch=prefetch,
+        reader=reader,
+        search_texts=search_texts,
+    )
 
 
 def ids(chart: Chart) -> list[str]:

@@ -479,6 +479,53 @@ def test_observations_are_searched_by_code_and_by_category_and_both_must_be_read
     assert ids(chart) == ["Patient/p1", *(f"Observation/{name}" for name in found)]
 
 
+@pytest.mark.parametrize(
+    "treated",
+    [
+        {"medicationAdministrations": bundle(given("a1"))},
+        {"medicationAdministrations": outcome("error")},
+        {"medicationRequests": bundle(resource("MedicationRequest", "m1"))},
+        {"procedures": bundle(resource("Procedure", "p1"))},
+    ],
+    ids=["given", "given, but not to be read", "ordered", "done"],
+)
+def test_of_who_may_be_treated_a_grade_in_a_text_is_searched_even_where_all_keys_of_the_discovery_came(
+    patient_client: FhirClient, treated: dict[str, Any]
+) -> None:
+    with hostile_server(Observation=by_search(code=CODED, category=TEXT_ONLY)) as server:
+        reader = patient_client.reader(server.url, TOKEN)
+        chart = read(whole(**treated), reader=reader, search_texts=True)
+        assert [asked.path for asked in server.asked] == [
+            f"/fhir/Observation?patient=p1&category={CLINICAL}&_sort=-date&_count=200"
+        ]
+    assert reading(chart, "observations") == (COMPLETE, "")
+    assert not chart.needs["observations"].by_code_only
+    assert "Observation/text-only" in ids(chart)
+
+
+@pytest.mark.parametrize("search_texts", [False, True])
+def test_of_who_was_given_nothing_or_where_it_is_not_wanted_nothing_is_searched_beside_what_came(
+    patient_client: FhirClient, search_texts: bool
+) -> None:
+    treated = {} if search_texts else {"medicationAdministrations": bundle(given("a1"))}
+    with hostile_server(Observation=by_search(category=TEXT_ONLY)) as server:
+        reader = patient_client.reader(server.url, TOKEN)
+        chart = read(whole(**treated), reader=reader, search_texts=search_texts)
+        assert server.asked == []
+    assert chart.needs["observations"].by_code_only
+
+
+def test_where_that_search_fails_what_came_counts_and_is_said_to_be_found_by_code_only(
+    patient_client: FhirClient,
+) -> None:
+    with hostile_server(Observation=by_search(category=REFUSED)) as server:
+        prefetch = whole(medicationAdministrations=bundle(given("a1")), observations=bundle())
+        chart = read(prefetch, reader=patient_client.reader(server.url, TOKEN), search_texts=True)
+        assert len(server.asked) == 1
+    assert reading(chart, "observations") == (COMPLETE, "")
+    assert chart.needs["observations"].by_code_only
+
+
 @pytest.mark.parametrize("patient_id", ["..", ".", "p1/../p2", "p1?x=1", "p1&category=x", "p 1", "p1,p2", "p1|2", ""])
 def test_an_id_that_could_change_the_query_is_put_in_none(patient_client: FhirClient, patient_id: str) -> None:
     with hostile_server() as server:

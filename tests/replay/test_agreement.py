@@ -23,6 +23,7 @@ NOT_EXPORTED_SO = {
     "reading": "its record was read in part: an export is whole",
     "fhir": "it is written in another version of FHIR than the bulk data",
     "foreign": "one of its drafts names another patient",
+    "services": "it orders what is no medication: only MedicationRequests are replayed",
     "twice": "its draft also stands on record: in an export they are one order",
 }
 
@@ -33,6 +34,8 @@ def why_not(case: Case) -> str:
         return "reading"
     if "fhir" in case.when:
         return "fhir"
+    if "services" in case.when:
+        return "services"
     if any("somebody-else" in str(order) for order in case.when.get("orders", ())):
         return "foreign"
     if "draft-1" in str(case.given.get("orders on record", "")):

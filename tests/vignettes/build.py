@@ -66,7 +66,7 @@ GIVEN_KEYS: Final = frozenset(
         "reading",
     }
 )
-WHEN_KEYS: Final = frozenset({"hook", "orders", "with", "select", "visits", "fhir"})
+WHEN_KEYS: Final = frozenset({"hook", "orders", "with", "services", "select", "visits", "fhir"})
 VISIT_KEYS: Final = frozenset({"what", "day", "to", "for", "status", "patient"})
 ORDER_HOOKS: Final = frozenset({"order-sign", "order-select"})
 CARD_KEYS: Final = frozenset({"card", "summary", "says", "never says", "rows", "cites", "expected", "suggestions"})
@@ -179,7 +179,7 @@ class Case:
         return Record(self).resources()
 
     def drafts(self) -> list[Resource]:
-        """The drafts of the call, the drug's first, then its companions."""
+        """The drafts of the call, the drug's first, then its companions, then what is no medication."""
         return draft_orders(self) if self.hook in ORDER_HOOKS else []
 
     def visits(self) -> list[Resource]:
@@ -334,6 +334,8 @@ def draft_orders(case: Case) -> list[Resource]:
         drafts.append(shapes.order(clock, patient, f"{patient}-draft-{place + 1}", whole))
     for place, whole in enumerate(companions(case, on_record=False)):
         drafts.append(shapes.companion(clock, patient, f"{patient}-with-{place + 1}", whole))
+    for place, text in enumerate(case.when.get("services", [])):
+        drafts.append(shapes.service(patient, f"{patient}-service-{place + 1}", text))
     return drafts
 
 

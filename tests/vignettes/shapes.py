@@ -203,6 +203,18 @@ def companion(clock: Clock, patient: str, identity: str, said: dict[str, Any]) -
 # --- what was given -----------------------------------------------------------------------------------------------
 
 
+def service(patient: str, identity: str, text: str) -> Resource:
+    """An order of a service that is called so, and has no code."""
+    return {
+        "resourceType": "ServiceRequest",
+        "id": identity,
+        "status": "draft",
+        "intent": "order",
+        "code": {"text": text},
+        "subject": subject(patient),
+    }
+
+
 def appointment(clock: Clock, patient: str, identity: str, said: dict[str, Any]) -> Resource:
     """A proposed appointment of an hour at 10:00, or for some time from one day to another."""
     day = said.get("day", "0")
