@@ -15,9 +15,11 @@ import msgspec
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    FromClause,
     Integer,
     Select,
     Subquery,
+    Table,
     and_,
     case,
     cast,
@@ -26,7 +28,6 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.orm import aliased
 
 from cds_service.quality import (
     ANSWERED,
@@ -38,7 +39,7 @@ from cds_service.quality import (
     CardsCounted,
     Counted,
 )
-from cds_service.tables import CardShown, DecisionCard, DecisionMade, FeedbackGiven, FeedbackRejected
+from cds_service.tables import CARD_SHOWN, DECISION, DECISION_CARD, FEEDBACK, FEEDBACK_REJECTED
 
 MIXTURES_OF_KINDS: Final = 1_000
 """How many different sets of unknowns are told apart; the calls of rarer ones are counted together."""
@@ -69,18 +70,18 @@ def counted(connection: Connection, asked: Asked, offered: Iterable[tuple[str, s
         clients=tuple(connection.execute(_clients(asked)).scalars()),
         unknown_cards=_unknown_cards(connection, asked),
         rejected=connection.execute(
-            select(func.count()).where(*_within(FeedbackRejected.received_at, FeedbackRejected, asked))
+            select(func.count()).where(*_within(FEEDBACK_REJECTED.c.received_at, FEEDBACK_REJECTED, asked))
         ).scalar_one(),
     )
 
 
-def _within(moment: Any, table: Any, asked: Asked) -> list[ColumnElement[bool]]:
+def _within(moment: Any, table: Table, asked: Asked) -> list[ColumnElement[bool]]:
     since, before = asked.moments
     wanted: list[ColumnElement[bool]] = [moment >= since, moment < before]
     if asked.service:
-        wanted.append(table.service == asked.service)
+        wanted.append(table.c.service == asked.service)
     if asked.client is not None:
-        wanted.append(table.client == asked.client)
+        wanted.append(table.c.client == asked.client)
     return wanted
 
 
@@ -104,11 +105,11 @@ def _grouped(lines: Subquery) -> Select[Any]:
 
 def _calls(connection: Connection, asked: Asked) -> Iterable[CallsCounted]:
     found = select(
-        _day(connection, DecisionMade.decided_at),
-        *(DecisionMade.service, DecisionMade.status),
-        case((DecisionMade.unknowns != NO_UNKNOWNS, 1), else_=0).label("has_unknowns"),
+        _day(connection, DECISION.c.decided_at),
+        *(DECISION.c.service, DECISION.c.status),
+        case((DECISION.c.unknowns != NO_UNKNOWNS, 1), else_=0).label("has_unknowns"),
         _tenths().label("tenths"),
-    ).where(*_within(DecisionMade.decided_at, DecisionMade, asked))
+    ).where(*_within(DECISION.c.decided_at, DECISION, asked))
     for day, service, status, has_unknowns, tenths, number in connection.execute(_grouped(found.subquery())):
         yield CallsCounted(
             day=_read_day(day),
@@ -125,7 +126,7 @@ def _tenths() -> ColumnElement[int]:
 
     The millionth makes both databases round a half upwards.
     """
-    duration = DecisionMade.milliseconds
+    duration = DECISION.c.milliseconds
     steps = [(limit, limit / 100) for limit in (10, 100, 1_000, 10_000)] + [(LONGEST_MS, 1_000)]
     return case(
         *(
@@ -138,10 +139,10 @@ def _tenths() -> ColumnElement[int]:
 
 def _kinds(connection: Connection, asked: Asked) -> Iterable[tuple[frozenset[str], int]]:
     wanted = (
-        select(DecisionMade.unknowns, func.count().label("number"))
-        .where(DecisionMade.unknowns != NO_UNKNOWNS, *_within(DecisionMade.decided_at, DecisionMade, asked))
-        .group_by(DecisionMade.unknowns)
-        .order_by(func.count().desc(), DecisionMade.unknowns)
+        select(DECISION.c.unknowns, func.count().label("number"))
+        .where(DECISION.c.unknowns != NO_UNKNOWNS, *_within(DECISION.c.decided_at, DECISION, asked))
+        .group_by(DECISION.c.unknowns)
+        .order_by(func.count().desc(), DECISION.c.unknowns)
         .limit(MIXTURES_OF_KINDS)
     )
     for unknowns, number in connection.execute(wanted):
@@ -152,19 +153,19 @@ def _cards_of_calls(connection: Connection, asked: Asked) -> dict[int, int]:
     """How many answered calls got one card, two cards…"""
     cards = (
         select(func.count().label("cards"))
-        .select_from(DecisionMade)
-        .join(DecisionCard, DecisionCard.decision == DecisionMade.id)
-        .where(DecisionMade.status == ANSWERED, *_within(DecisionMade.decided_at, DecisionMade, asked))
-        .group_by(DecisionMade.id)
+        .select_from(DECISION)
+        .join(DECISION_CARD, DECISION_CARD.c.decision == DECISION.c.id)
+        .where(DECISION.c.status == ANSWERED, *_within(DECISION.c.decided_at, DECISION, asked))
+        .group_by(DECISION.c.id)
     )
     return {cards_of_each: calls for cards_of_each, calls in connection.execute(_grouped(cards.subquery()))}  # noqa: C416
 
 
 def _clients(asked: Asked) -> Select[Any]:
     since, before = asked.moments
-    decided = (DecisionMade.decided_at >= since, DecisionMade.decided_at < before)
-    wanted = select(DecisionMade.client).distinct().where(*decided).order_by(DecisionMade.client)
-    return wanted if asked.client is None else wanted.where(DecisionMade.client == asked.client)
+    decided = (DECISION.c.decided_at >= since, DECISION.c.decided_at < before)
+    wanted = select(DECISION.c.client).distinct().where(*decided).order_by(DECISION.c.client)
+    return wanted if asked.client is None else wanted.where(DECISION.c.client == asked.client)
 
 
 # --- cards ------------------------------------------------------------------------------------------------------------
@@ -172,44 +173,44 @@ def _clients(asked: Asked) -> Select[Any]:
 
 def _shown(connection: Connection, asked: Asked) -> Iterable[CardsCounted]:
     found = select(
-        *(CardShown.leading_row, CardShown.topic, CardShown.action),
-        _day(connection, CardShown.shown_at),
-    ).where(*_within(CardShown.shown_at, CardShown, asked))
+        *(CARD_SHOWN.c.leading_row, CARD_SHOWN.c.topic, CARD_SHOWN.c.action),
+        _day(connection, CARD_SHOWN.c.shown_at),
+    ).where(*_within(CARD_SHOWN.c.shown_at, CARD_SHOWN, asked))
     for row, topic, action, day, number in connection.execute(_grouped(found.subquery())):
         yield CardsCounted(key=(row, topic, action), day=_read_day(day), number=number)
 
 
 def _done(connection: Connection, asked: Asked, offered: Iterable[tuple[str, str]]) -> Iterable[CardsCounted]:
     """The last feedback on each card that was shown in the period; of two at the same moment the acceptance counts."""
-    given, later = aliased(FeedbackGiven), aliased(FeedbackGiven)
+    given, later = FEEDBACK.alias(), FEEDBACK.alias()
     is_later = or_(
-        later.outcome_at > given.outcome_at,
-        and_(later.outcome_at == given.outcome_at, later.outcome < given.outcome),
-        and_(later.outcome_at == given.outcome_at, later.outcome == given.outcome, later.key < given.key),
+        later.c.outcome_at > given.c.outcome_at,
+        and_(later.c.outcome_at == given.c.outcome_at, later.c.outcome < given.c.outcome),
+        and_(later.c.outcome_at == given.c.outcome_at, later.c.outcome == given.c.outcome, later.c.key < given.c.key),
     )
-    of_the_same = select(later.key).where(later.client == given.client, later.card == given.card, is_later)
+    of_the_same = select(later.c.key).where(later.c.client == given.c.client, later.c.card == given.c.card, is_later)
     last = (
         select(
-            *(CardShown.leading_row, CardShown.topic, CardShown.action, given.outcome),
-            _day(connection, CardShown.shown_at),
+            *(CARD_SHOWN.c.leading_row, CARD_SHOWN.c.topic, CARD_SHOWN.c.action, given.c.outcome),
+            _day(connection, CARD_SHOWN.c.shown_at),
             _reason(given, offered).label("reason"),
         )
-        .join(given, (given.client == CardShown.client) & (given.card == CardShown.card))
-        .where(~of_the_same.exists(), *_within(CardShown.shown_at, CardShown, asked))
+        .join(given, (given.c.client == CARD_SHOWN.c.client) & (given.c.card == CARD_SHOWN.c.card))
+        .where(~of_the_same.exists(), *_within(CARD_SHOWN.c.shown_at, CARD_SHOWN, asked))
     )
     for row, topic, action, outcome, day, reason, number in connection.execute(_grouped(last.subquery())):
         yield CardsCounted(key=(row, topic, action), day=_read_day(day), outcome=outcome, reason=reason, number=number)
 
 
-def _reason(given: type[FeedbackGiven], offered: Iterable[tuple[str, str]]) -> ColumnElement[str]:
+def _reason(given: FromClause, offered: Iterable[tuple[str, str]]) -> ColumnElement[str]:
     """The code, where it is one that this service offers; else what kind of reason it is, and no word of it."""
-    is_none = and_(given.reason_code.is_(None), given.reason_display.is_(None))
+    is_none = and_(given.c.reason_code.is_(None), given.c.reason_display.is_(None))
     of_ours = [
-        (and_(given.reason_code == code, or_(given.reason_system.is_(None), given.reason_system == system)), code)
+        (and_(given.c.reason_code == code, or_(given.c.reason_system.is_(None), given.c.reason_system == system)), code)
         for system, code in offered
     ]
     return case(
-        (and_(is_none, given.comment.is_(None)), literal(NO_REASON)),
+        (and_(is_none, given.c.comment.is_(None)), literal(NO_REASON)),
         (is_none, literal(COMMENT_ONLY)),
         *((is_it, literal(code)) for is_it, code in of_ours),
         else_=literal(OTHER_REASON),
@@ -218,9 +219,9 @@ def _reason(given: type[FeedbackGiven], offered: Iterable[tuple[str, str]]) -> C
 
 def _unknown_cards(connection: Connection, asked: Asked) -> int:
     """Feedback received in the period on cards that are not on record."""
-    on_record = select(CardShown.card).where(
-        CardShown.client == FeedbackGiven.client, CardShown.card == FeedbackGiven.card
+    on_record = select(CARD_SHOWN.c.card).where(
+        CARD_SHOWN.c.client == FEEDBACK.c.client, CARD_SHOWN.c.card == FEEDBACK.c.card
     )
-    wanted = select(func.count()).where(~on_record.exists(), *_within(FeedbackGiven.received_at, FeedbackGiven, asked))
+    wanted = select(func.count()).where(~on_record.exists(), *_within(FEEDBACK.c.received_at, FEEDBACK, asked))
     number: int = connection.execute(wanted).scalar_one()
     return number

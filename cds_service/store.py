@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, delete, func, make_url, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Table, delete, func, make_url, select, tuple_
 from sqlalchemy.exc import ArgumentError
 
 from cds_service.database import Database
@@ -32,13 +31,12 @@ from cds_service.quality_queries import counted
 from cds_service.report import Decided, Reception, Report, as_csv, as_table, decisions_as_csv, decisions_as_table
 from cds_service.settings import Settings
 from cds_service.tables import (
-    CardShown,
-    DecisionCard,
-    DecisionMade,
-    FeedbackGiven,
-    FeedbackRejected,
-    Table,
-    TokenSeen,
+    CARD_SHOWN,
+    DECISION,
+    DECISION_CARD,
+    FEEDBACK,
+    FEEDBACK_REJECTED,
+    TOKEN_SEEN,
 )
 
 ENTRIES_A_TRANSACTION: Final = 1_000
@@ -122,6 +120,17 @@ def plain_id(text: str) -> str:
     return text if not text or _PLAIN.fullmatch(text) else f"sha256:{digest(text)}"
 
 
+def _insert_of(database: Database) -> Callable[[Table], Any]:
+    """INSERT as this database writes it: what belongs to the other one is not loaded."""
+    if database.is_sqlite:
+        from sqlalchemy.dialects.sqlite import insert as insert_into_sqlite
+
+        return insert_into_sqlite
+    from sqlalchemy.dialects.postgresql import insert as insert_into_postgresql
+
+    return insert_into_postgresql
+
+
 class Store:
     """What is asked of, and told to, the database of one URL. Opens nothing until it is used.
 
@@ -130,7 +139,7 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self._database = Database(url)
-        self._insert: Callable[[type[Table]], Any] = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        self._insert = _insert_of(self._database)
         self._tokens_asked = itertools.count()
 
     def open(self) -> None:
@@ -148,7 +157,7 @@ class Store:
 
     def check(self) -> None:
         """Return if the store can be read now. Raises: StoreUnavailable, within about a second."""
-        self._database.at_once(select(TokenSeen.jti).limit(1))
+        self._database.at_once(select(TOKEN_SEEN.c.jti).limit(1))
 
     def is_new_token(self, *, client: str, jti: str, expires_at: datetime, at: datetime) -> bool:
         """Whether this client never used this token before, in any process; from now on it has.
@@ -156,7 +165,7 @@ class Store:
         To be asked once the signature has been verified. Raises: StoreUnavailable, within about a second.
         """
         row = {"client": client, "jti": plain_id(jti), "expires_at": expires_at.astimezone(UTC)}
-        statement = self._insert(TokenSeen).on_conflict_do_nothing().returning(TokenSeen.jti)
+        statement = self._insert(TOKEN_SEEN).on_conflict_do_nothing().returning(TOKEN_SEEN.c.jti)
         is_new = self._database.at_once(statement, row) is not None
         if next(self._tokens_asked) % CALLS_A_CLEANING == 0:
             with suppress(StoreUnavailable):
@@ -164,10 +173,10 @@ class Store:
         return is_new
 
     def _forget_tokens(self, at: datetime) -> None:
-        key = tuple_(TokenSeen.client, TokenSeen.jti)
-        expired = select(TokenSeen.client, TokenSeen.jti).where(TokenSeen.expires_at < at)
-        some = expired.order_by(TokenSeen.expires_at).limit(TOKENS_A_CLEANING)
-        self._database.at_once(delete(TokenSeen).where(key.in_(some.with_for_update(skip_locked=True))))
+        key = tuple_(TOKEN_SEEN.c.client, TOKEN_SEEN.c.jti)
+        expired = select(TOKEN_SEEN.c.client, TOKEN_SEEN.c.jti).where(TOKEN_SEEN.c.expires_at < at)
+        some = expired.order_by(TOKEN_SEEN.c.expires_at).limit(TOKENS_A_CLEANING)
+        self._database.at_once(delete(TOKEN_SEEN).where(key.in_(some.with_for_update(skip_locked=True))))
 
     def add_decisions(self, decisions: Sequence[Decision]) -> None:
         """Write these decisions and their cards; what is there already stays as it is. Raises: StoreUnavailable."""
@@ -175,9 +184,9 @@ class Store:
         links = {(made.id, shown.card) for made in decisions for shown in made.cards}
         with self._database.transaction() as connection:
             for table, rows in (
-                (DecisionMade, [_decision(made) for made in decisions]),
-                (CardShown, [cards[key] for key in sorted(cards)]),  # in one order: nobody waits for each other
-                (DecisionCard, [{"decision": made, "card": card} for made, card in sorted(links)]),
+                (DECISION, [_decision(made) for made in decisions]),
+                (CARD_SHOWN, [cards[key] for key in sorted(cards)]),  # in one order: nobody waits for each other
+                (DECISION_CARD, [{"decision": made, "card": card} for made, card in sorted(links)]),
             ):
                 if rows:
                     connection.execute(self._insert(table).on_conflict_do_nothing(), rows)
@@ -196,12 +205,10 @@ class Store:
             given = _by_key({entry.key(client): entry for entry in some if isinstance(entry, Feedback)})
             bad = _by_key({entry.key(client): entry for entry in some if isinstance(entry, Rejected)})
             with self._database.transaction() as connection:
-                new = self._add(
-                    connection, FeedbackGiven, [same | _columns(key, entry) for key, entry in given.items()]
-                )
+                new = self._add(connection, FEEDBACK, [same | _columns(key, entry) for key, entry in given.items()])
                 new_bad = self._add(
                     connection,
-                    FeedbackRejected,
+                    FEEDBACK_REJECTED,
                     [same | {"key": key, "mistake": e.mistake, "entry": e.entry} for key, e in bad.items()],
                 )
             rows = self.rows_of({given[key].card for key in new}, client=client)
@@ -210,11 +217,11 @@ class Store:
         readable = sum(1 for entry in entries if isinstance(entry, Feedback))
         return Kept(recorded=recorded, repeated=readable - recorded.total(), rejected=rejected)
 
-    def _add(self, connection: Connection, table: type[FeedbackGiven | FeedbackRejected], rows: list[Any]) -> list[str]:
+    def _add(self, connection: Connection, table: Table, rows: list[Any]) -> list[str]:
         """Insert what is not there yet; the keys of what was not."""
         if not rows:
             return []
-        statement = self._insert(table).on_conflict_do_nothing().returning(table.key)
+        statement = self._insert(table).on_conflict_do_nothing().returning(table.c.key)
         return list(connection.execute(statement, rows).scalars())
 
     def rows_of(self, cards: set[str], *, client: str = "") -> Mapping[str, str]:
@@ -223,8 +230,8 @@ class Store:
         with self._database.transaction(is_reading=True) as connection:
             for first in range(0, len(asked), CARDS_A_QUESTION):
                 some = asked[first : first + CARDS_A_QUESTION]
-                wanted = select(CardShown.card, CardShown.leading_row).where(
-                    CardShown.client == client, CardShown.card.in_(some)
+                wanted = select(CARD_SHOWN.c.card, CARD_SHOWN.c.leading_row).where(
+                    CARD_SHOWN.c.client == client, CARD_SHOWN.c.card.in_(some)
                 )
                 found.update((card, row) for card, row in connection.execute(wanted))
         return found
@@ -296,12 +303,14 @@ def _report(connection: Connection) -> Report:
     last = _last_feedback()
     shown_and_done = (
         select(
-            *(CardShown.leading_row, CardShown.topic, CardShown.action, last.c.outcome),
+            *(CARD_SHOWN.c.leading_row, CARD_SHOWN.c.topic, CARD_SHOWN.c.action, last.c.outcome),
             *(last.c.reason_display, last.c.reason_code, last.c.has_comment, func.count()),
         )
-        .outerjoin(last, (last.c.client == CardShown.client) & (last.c.card == CardShown.card) & (last.c.number == 1))
+        .outerjoin(
+            last, (last.c.client == CARD_SHOWN.c.client) & (last.c.card == CARD_SHOWN.c.card) & (last.c.number == 1)
+        )
         .group_by(
-            *(CardShown.leading_row, CardShown.topic, CardShown.action, last.c.outcome),
+            *(CARD_SHOWN.c.leading_row, CARD_SHOWN.c.topic, CARD_SHOWN.c.action, last.c.outcome),
             *(last.c.reason_display, last.c.reason_code, last.c.has_comment),
         )
     )
@@ -323,25 +332,25 @@ def _report(connection: Connection) -> Report:
         )
         for (row, topic, action), outcomes in done.items()
     ]
-    on_record = select(CardShown.client, CardShown.card)
-    of_no_card = select(func.count()).where(tuple_(FeedbackGiven.client, FeedbackGiven.card).not_in(on_record))
+    on_record = select(CARD_SHOWN.c.client, CARD_SHOWN.c.card)
+    of_no_card = select(func.count()).where(tuple_(FEEDBACK.c.client, FEEDBACK.c.card).not_in(on_record))
     return Report(
         rows=tuple(sorted(rows, key=lambda row: (-row.overridden, -row.shown, row.row, row.topic, row.action))),
         unknown_cards=connection.execute(of_no_card).scalar_one(),
-        rejected=connection.execute(select(func.count()).select_from(FeedbackRejected)).scalar_one(),
+        rejected=connection.execute(select(func.count()).select_from(FEEDBACK_REJECTED)).scalar_one(),
     )
 
 
 def _last_feedback() -> Any:
     """Feedback numbered from the last backwards for each card; of two at the same moment the acceptance counts."""
     order = func.row_number().over(
-        partition_by=(FeedbackGiven.client, FeedbackGiven.card),
-        order_by=(FeedbackGiven.outcome_at.desc(), FeedbackGiven.outcome, FeedbackGiven.key),
+        partition_by=(FEEDBACK.c.client, FEEDBACK.c.card),
+        order_by=(FEEDBACK.c.outcome_at.desc(), FEEDBACK.c.outcome, FEEDBACK.c.key),
     )
     return select(
-        *(FeedbackGiven.client, FeedbackGiven.card, FeedbackGiven.outcome, FeedbackGiven.outcome_at),
-        *(FeedbackGiven.reason_display, FeedbackGiven.reason_code),
-        FeedbackGiven.comment.is_not(None).label("has_comment"),
+        *(FEEDBACK.c.client, FEEDBACK.c.card, FEEDBACK.c.outcome, FEEDBACK.c.outcome_at),
+        *(FEEDBACK.c.reason_display, FEEDBACK.c.reason_code),
+        FEEDBACK.c.comment.is_not(None).label("has_comment"),
         order.label("number"),
     ).subquery()
 
@@ -350,16 +359,18 @@ def _last_feedback() -> Any:
 
 
 def _decisions(connection: Connection, hook_instance: str | None, last: int) -> tuple[Decided, ...]:
-    wanted = select(DecisionMade).order_by(DecisionMade.decided_at.desc(), DecisionMade.id).limit(last)
+    wanted = select(DECISION).order_by(DECISION.c.decided_at.desc(), DECISION.c.id).limit(last)
     if hook_instance is not None:
-        wanted = wanted.where(DecisionMade.hook_instance == plain_id(hook_instance))
+        wanted = wanted.where(DECISION.c.hook_instance == plain_id(hook_instance))
     made, done = wanted.subquery(), _last_feedback()
     listed = (
-        select(made, DecisionCard.card, CardShown.leading_row, done)
-        .outerjoin(DecisionCard, DecisionCard.decision == made.c.id)
-        .outerjoin(CardShown, (CardShown.client == made.c.client) & (CardShown.card == DecisionCard.card))
-        .outerjoin(done, (done.c.client == made.c.client) & (done.c.card == DecisionCard.card) & (done.c.number == 1))
-        .order_by(made.c.decided_at, made.c.id, DecisionCard.card)
+        select(made, DECISION_CARD.c.card, CARD_SHOWN.c.leading_row, done)
+        .outerjoin(DECISION_CARD, DECISION_CARD.c.decision == made.c.id)
+        .outerjoin(CARD_SHOWN, (CARD_SHOWN.c.client == made.c.client) & (CARD_SHOWN.c.card == DECISION_CARD.c.card))
+        .outerjoin(
+            done, (done.c.client == made.c.client) & (done.c.card == DECISION_CARD.c.card) & (done.c.number == 1)
+        )
+        .order_by(made.c.decided_at, made.c.id, DECISION_CARD.c.card)
     )
     return tuple(_decided(row) for row in connection.execute(listed))
 

@@ -6,99 +6,111 @@ patient, but `comment`, `extension` and `entry` are a client's free text and may
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import DateTime, Float, Index, Integer, Text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import Column, DateTime, Float, Index, Integer, MetaData, Table, Text
+from sqlalchemy.types import TypeEngine
 
+METADATA: Final = MetaData()
+"""All tables. They are plain ones: nothing here is mapped to objects, and that part of SQLAlchemy costs 6 MB."""
 
-class Table(DeclarativeBase):
-    """All tables are in its `metadata`."""
-
-
-class DecisionMade(Table):
-    """One call and what was decided: also one without cards, and one that failed (by its `status`).
-
-    `row_ids` is a JSON list, `unknowns` a JSON object of kinds and their numbers.
-    """
-
-    __tablename__ = "decision"
-    id: Mapped[str] = mapped_column(Text, primary_key=True)
-    decided_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    client: Mapped[str] = mapped_column(Text)
-    service: Mapped[str] = mapped_column(Text)
-    hook_instance: Mapped[str] = mapped_column(Text)
-    status: Mapped[int] = mapped_column(Integer)
-    knowledge: Mapped[str] = mapped_column(Text)
-    row_ids: Mapped[str] = mapped_column(Text)
-    unknowns: Mapped[str] = mapped_column(Text)
-    milliseconds: Mapped[float] = mapped_column(Float)
-    __table_args__ = (Index("decision_hook_instance", "hook_instance"), Index("decision_decided_at", "decided_at"))
+MOMENT: Final = DateTime(timezone=True)
 
 
-class DecisionCard(Table):
-    """A card that a decision sent. A retry of a call is a decision of its own with the same cards."""
-
-    __tablename__ = "decision_card"
-    decision: Mapped[str] = mapped_column(Text, primary_key=True)
-    card: Mapped[str] = mapped_column(Text, primary_key=True)
-    __table_args__ = (Index("decision_card_card", "card"),)
+def _key(name: str) -> Column[str]:
+    return Column(name, Text, primary_key=True)
 
 
-class CardShown(Table):
-    """A card that was sent, once for all retries of its call."""
-
-    __tablename__ = "card_shown"
-    client: Mapped[str] = mapped_column(Text, primary_key=True)
-    card: Mapped[str] = mapped_column(Text, primary_key=True)
-    service: Mapped[str] = mapped_column(Text)
-    hook: Mapped[str] = mapped_column(Text)
-    leading_row: Mapped[str] = mapped_column(Text)
-    topic: Mapped[str] = mapped_column(Text)
-    action: Mapped[str] = mapped_column(Text)
-    indicator: Mapped[str] = mapped_column(Text)
-    knowledge: Mapped[str] = mapped_column(Text)
-    shown_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    __table_args__ = (Index("card_shown_shown_at", "shown_at"),)
+def _said(name: str, kind: TypeEngine[Any] | type[TypeEngine[Any]] = Text) -> Column[Any]:
+    return Column(name, kind, nullable=False)
 
 
-class FeedbackGiven(Table):
-    """What was done with a card, known or not; `key` is a digest of client, card, outcome, moment and suggestions."""
+DECISION: Final = Table(
+    "decision",
+    METADATA,
+    _key("id"),
+    _said("decided_at", MOMENT),
+    _said("client"),
+    _said("service"),
+    _said("hook_instance"),
+    _said("status", Integer),
+    _said("knowledge"),
+    _said("row_ids"),
+    _said("unknowns"),
+    _said("milliseconds", Float),
+    Index("decision_hook_instance", "hook_instance"),
+    Index("decision_decided_at", "decided_at"),
+)
+"""One call and what was decided: also one without cards, and one that failed (by its `status`).
 
-    __tablename__ = "feedback"
-    key: Mapped[str] = mapped_column(Text, primary_key=True)
-    client: Mapped[str] = mapped_column(Text)
-    service: Mapped[str] = mapped_column(Text)
-    card: Mapped[str] = mapped_column(Text)
-    outcome: Mapped[str] = mapped_column(Text)
-    outcome_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    suggestions: Mapped[str] = mapped_column(Text)
-    reason_system: Mapped[str | None] = mapped_column(Text)
-    reason_code: Mapped[str | None] = mapped_column(Text)
-    reason_display: Mapped[str | None] = mapped_column(Text)
-    comment: Mapped[str | None] = mapped_column(Text)
-    extension: Mapped[str | None] = mapped_column(Text)
-    received_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    __table_args__ = (Index("feedback_card", "client", "card"), Index("feedback_received_at", "received_at"))
+`row_ids` is a JSON list, `unknowns` a JSON object of kinds and their numbers.
+"""
 
+DECISION_CARD: Final = Table(
+    "decision_card",
+    METADATA,
+    _key("decision"),
+    _key("card"),
+    Index("decision_card_card", "card"),
+)
+"""A card that a decision sent. A retry of a call is a decision of its own with the same cards."""
 
-class FeedbackRejected(Table):
-    """An entry that could not be read, and the kind of mistake in it."""
+CARD_SHOWN: Final = Table(
+    "card_shown",
+    METADATA,
+    _key("client"),
+    _key("card"),
+    _said("service"),
+    _said("hook"),
+    _said("leading_row"),
+    _said("topic"),
+    _said("action"),
+    _said("indicator"),
+    _said("knowledge"),
+    _said("shown_at", MOMENT),
+    Index("card_shown_shown_at", "shown_at"),
+)
+"""A card that was sent, once for all retries of its call."""
 
-    __tablename__ = "feedback_rejected"
-    key: Mapped[str] = mapped_column(Text, primary_key=True)
-    client: Mapped[str] = mapped_column(Text)
-    service: Mapped[str] = mapped_column(Text)
-    mistake: Mapped[str] = mapped_column(Text)
-    entry: Mapped[str] = mapped_column(Text)
-    received_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+FEEDBACK: Final = Table(
+    "feedback",
+    METADATA,
+    _key("key"),
+    _said("client"),
+    _said("service"),
+    _said("card"),
+    _said("outcome"),
+    _said("outcome_at", MOMENT),
+    _said("suggestions"),
+    Column("reason_system", Text),
+    Column("reason_code", Text),
+    Column("reason_display", Text),
+    Column("comment", Text),
+    Column("extension", Text),
+    _said("received_at", MOMENT),
+    Index("feedback_card", "client", "card"),
+    Index("feedback_received_at", "received_at"),
+)
+"""What was done with a card, known or not; `key` is a digest of client, card, outcome, moment and suggestions."""
 
+FEEDBACK_REJECTED: Final = Table(
+    "feedback_rejected",
+    METADATA,
+    _key("key"),
+    _said("client"),
+    _said("service"),
+    _said("mistake"),
+    _said("entry"),
+    _said("received_at", MOMENT),
+)
+"""An entry that could not be read, and the kind of mistake in it."""
 
-class TokenSeen(Table):
-    """A client's token that was used, until it expires: the second use is a replay (C105)."""
-
-    __tablename__ = "token_seen"
-    client: Mapped[str] = mapped_column(Text, primary_key=True)
-    jti: Mapped[str] = mapped_column(Text, primary_key=True)
-    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    __table_args__ = (Index("token_seen_expires_at", "expires_at"),)
+TOKEN_SEEN: Final = Table(
+    "token_seen",
+    METADATA,
+    _key("client"),
+    _key("jti"),
+    _said("expires_at", MOMENT),
+    Index("token_seen_expires_at", "expires_at"),
+)
+"""A client's token that was used, until it expires: the second use is a replay (C105)."""

@@ -2,8 +2,8 @@
 
 from alembic import context
 
-from cds_service.tables import Table
+from cds_service.tables import METADATA
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=Table.metadata)
+context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
 with context.begin_transaction():
     context.run_migrations()

@@ -15,7 +15,7 @@ from sqlalchemy import NullPool, create_engine, inspect, text
 from cds_service.errors import StoreUnavailable
 from cds_service.migrations import SCHEMAS
 from cds_service.store import Store, main
-from cds_service.tables import Table
+from cds_service.tables import METADATA
 from tests.feedback.bodies import accepted
 from tests.feedback.test_store import AT, SIGN, decided, entry, rows, shown
 from tests.support.postgres import Cluster
@@ -49,7 +49,7 @@ def differences(url: str) -> list[object]:
     engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        return list(compare_metadata(context, Table.metadata))
+        return list(compare_metadata(context, METADATA))
 
 
 def test_the_code_and_the_migrated_tables_agree(url: str) -> None:

@@ -16,7 +16,7 @@ from cds_service.errors import SettingError, StoreUnavailable
 from cds_service.feedback import Feedback, Rejected
 from cds_service.report import COLUMNS
 from cds_service.store import Decision, Shown, Store, in_utc, main
-from cds_service.tables import FeedbackGiven
+from cds_service.tables import FEEDBACK
 from tests.feedback.bodies import accepted, overridden
 
 AT = datetime(2026, 1, 20, 9, 10, tzinfo=UTC)
@@ -176,7 +176,7 @@ def test_everything_that_came_is_kept(store: Store, url: str) -> None:
     assert rows(url, f"SELECT {columns} FROM feedback") == [
         (SIGN, "c1", "overridden", '["s1"]', "s", "x", "d", "c", '{"e":1}')
     ]
-    [times] = rows(url, select(FeedbackGiven.outcome_at, FeedbackGiven.received_at))
+    [times] = rows(url, select(FEEDBACK.c.outcome_at, FEEDBACK.c.received_at))
     assert [in_utc(time) for time in times] == [AT.replace(minute=5), AT]
 
 
