@@ -98,11 +98,14 @@ class Doorkeeper:
         client = self._clients.get(_text(claims.get("iss")))
         if client is None:
             raise NotAuthenticated(Refusal.ISSUER)
-        algorithm, kid = _checked_header(header, client)
-        verified = _verified(token, self._keys(client, kid), algorithm, audiences(client))
-        if client.tenants and verified.get("tenant") not in client.tenants:
-            raise NotAuthenticated(Refusal.TENANT)
-        self._refuse_used(client, verified)
+        try:
+            algorithm, kid = _checked_header(header, client)
+            verified = _verified(token, self._keys(client, kid), algorithm, audiences(client))
+            if client.tenants and verified.get("tenant") not in client.tenants:
+                raise NotAuthenticated(Refusal.TENANT)
+            self._refuse_used(client, verified)
+        except NotAuthenticated as error:
+            raise NotAuthenticated(error.refusal, claimed=client.name) from None
         return client.name
 
     def _audiences(self, client: Client, service: str) -> list[str]:

@@ -54,6 +54,7 @@ PLAIN_WORDS: Final[Mapping[int, str]] = {
     413: "The body is larger than this service takes.",
     415: "Send the call as application/json, without a content encoding.",
 }
+NO_SUCH_SERVICE: Final = "There is no service with this id: GET /cds-services lists those that there are."
 
 KNOWLEDGE_FORMS: Final[Mapping[str, str]] = {"markdown": MARKDOWN, "json": JSON, "fhir": FHIR_JSON}
 """What `?as=` names on /knowledge, for whoever cannot choose an Accept header."""
@@ -95,6 +96,10 @@ def open_to_everybody(offers: tuple[services.Offer, ...]) -> Access:
     """A demonstration: callers have no name."""
     by_id = {offer.entry.id: offer for offer in offers}
     return Access(name_of=lambda *_: "", offers={"": by_id}, origins=None)
+
+
+class NoSuchService(NotFound):
+    """The address is one of a service, but of none that is here: an id that was typed wrong into an EHR."""
 
 
 class _Web(Flask):
@@ -147,14 +152,14 @@ def create_web(
     @web.post("/cds-services//<service_id>")  # the reference sandbox joins a typed trailing slash so
     def call(service_id: str) -> Response:
         if service_id not in ids:
-            raise NotFound
+            raise NoSuchService
         return answer_call(service_id, door, recorder, counters, open_calls)
 
     @web.post("/cds-services/<service_id>/feedback")
     @web.post("/cds-services//<service_id>/feedback")
     def tell(service_id: str) -> Response:
         if service_id not in ids:
-            raise NotFound
+            raise NoSuchService
         return answer_feedback(service_id, door, recorder, counters, open_feedback)
 
     @web.get("/metrics")
@@ -204,7 +209,7 @@ def explanations(ids: frozenset[str], door: Access, open_calls: limits.CallsAtOn
 
     def explained(service_id: str, shown: Callable[[services.Answer], Response]) -> Response:
         if service_id not in ids:
-            raise NotFound
+            raise NoSuchService
 
         def assess() -> Response:
             caller = door.name_of(request.headers.get("Authorization"), service_id)
@@ -444,7 +449,7 @@ def answered(produce: Callable[[], Response], failed: str, down: str) -> tuple[R
     except NotAuthenticated as error:
         response = outcome(401, issue("login", NOT_AUTHENTICATED))
         response.headers["WWW-Authenticate"] = "Bearer"
-        return response, {"refused": error.refusal}
+        return response, {"refused": error.refusal, **({"claimed": error.claimed} if error.claimed else {})}
     except RequestError as error:
         status = 413 if isinstance(error, TooMuch) else 400
         return outcome(status, *(issue(mistake.code, mistake.what, mistake.path) for mistake in error.mistakes)), {}
@@ -497,6 +502,8 @@ def refuse(error: HTTPException) -> Response:
     """Flask's own refusals (no such address, wrong method, too large) in the same form as ours."""
     status = error.code or 500
     plain = PLAIN_WORDS.get(status, "The service failed." if status >= 500 else "The call cannot be read.")
+    if isinstance(error, NoSuchService):
+        plain = NO_SUCH_SERVICE
     code = ISSUE_CODES.get(status, "exception" if status >= 500 else "invalid")
     response = outcome(status, issue(code, plain))
     for name, value in error.get_headers():
