@@ -255,6 +255,7 @@ def access_of(clients: Sequence[Client], review: services.DrugReview, door: Door
     """The door that lets in the registered clients, each to answers as it understands them."""
     return web.Access(
         name_of=door.name_of,
+        recognises=door.recognises,
         offers={
             client.name: {offer.entry.id: offer for offer in services.offers(replace(review, caller=client.caller))}
             for client in clients

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -83,11 +83,13 @@ log: Final = logging.getLogger("cds_service")
 class Access:
     """Who may call which services, and from the pages of which origins.
 
-    `name_of`: (Authorization header, service id) → the client's name; raises NotAuthenticated. `offers`: by the
-    client's name, then by id. `origins` None: any, and nobody is asked for a name.
+    `name_of`: (Authorization header, service id) → the client's name; raises NotAuthenticated. `recognises`: the same
+    for any of several services, without letting in, for who has to read the body to know the service. `offers`: by
+    the client's name, then by id. `origins` None: any, and nobody is asked for a name.
     """
 
     name_of: Callable[[str | None, str], str]
+    recognises: Callable[[str | None, Collection[str]], None]
     offers: Mapping[str, Mapping[str, services.Offer]]
     origins: frozenset[str] | None
 
@@ -95,7 +97,7 @@ class Access:
 def open_to_everybody(offers: tuple[services.Offer, ...]) -> Access:
     """A demonstration: callers have no name."""
     by_id = {offer.entry.id: offer for offer in offers}
-    return Access(name_of=lambda *_: "", offers={"": by_id}, origins=None)
+    return Access(name_of=lambda *_: "", recognises=lambda *_: None, offers={"": by_id}, origins=None)
 
 
 class NoSuchService(NotFound):
@@ -174,7 +176,7 @@ def create_web(
     answer_probes(web, is_ready)
     pages.add_frame(web, pages.Frame(root=root, is_demo=shown is not None, has_quality=quality is not None))
     if app is not None:
-        web.register_blueprint(smart_page.smart_app(app))
+        web.register_blueprint(smart_page.smart_app(app, count=counters.launched))
     show_quality(web, quality, counters)
     show_demonstration(web, shown, entries, explanations(ids, door, open_calls), drawings(open_calls))
     by_hook = {entry.hook: entry.id for entry in entries}
@@ -409,9 +411,11 @@ def answer_timeline(
 
     def show() -> Response:
         nonlocal caller, service_id
+        authorization = request.headers.get("Authorization")
+        door.recognises(authorization, by_hook.values())  # the hook stands in the body, which no stranger's is read for
         body = json_body()
         service_id = timeline_page.service_of(body, by_hook)
-        caller = door.name_of(request.headers.get("Authorization"), service_id)
+        caller = door.name_of(authorization, service_id)
         offer = door.offers[caller][service_id]
         with open_calls.one_of(caller):
             called = timeline_page.read_call(body, offer.entry.hook)
