@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -79,12 +80,20 @@ class _Connection(WSGIRequestHandler):
             self.send_error(400)
 
 
+class TimedLine(logging.Formatter):
+    """Our lines are JSON objects: each begins with the moment at which it was written, in UTC."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        return f'{{"time":"{at.removesuffix("+00:00")}Z",{super().format(record).removeprefix("{")}'
+
+
 def log_lines_to_stderr() -> None:
-    """Send our own lines, which are JSON already, to stderr as they are."""
+    """Send our own lines, which are JSON already, to stderr with the time."""
     log = logging.getLogger("cds_service")
     if not log.handlers:
         lines = logging.StreamHandler()
-        lines.setFormatter(logging.Formatter("%(message)s"))
+        lines.setFormatter(TimedLine())
         log.addHandler(lines)
         log.setLevel(logging.INFO)
         log.propagate = False
@@ -145,7 +154,8 @@ def build(
         knowledge = services.knowledge_of(regimen, settings.accept_unreviewed or "", entries)
     except KnowledgeError as error:
         raise SettingError(f"CDS_KNOWLEDGE takes a valid knowledge file: {error}") from None
-    logging.getLogger("cds_service").info(msgspec.json.encode(knowledge.start_line).decode())
+    audience = {"audience": f"{public_url(settings)}/cds-services"} if clients else {}
+    logging.getLogger("cds_service").info(msgspec.json.encode({**knowledge.start_line, **audience}).decode())
     door = doorkeeper_of(clients, settings, store) if clients else None
     return web.create_web(
         offers,
@@ -245,6 +255,7 @@ def access_of(clients: Sequence[Client], review: services.DrugReview, door: Door
     """The door that lets in the registered clients, each to answers as it understands them."""
     return web.Access(
         name_of=door.name_of,
+        recognises=door.recognises,
         offers={
             client.name: {offer.entry.id: offer for offer in services.offers(replace(review, caller=client.caller))}
             for client in clients

@@ -7,7 +7,7 @@ the token. The token itself is never kept, and its id only after the signature w
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final, Protocol, TypeAlias
@@ -92,18 +92,35 @@ class Doorkeeper:
         page = f"{self._public_url}{address}"
         return self._let_in(authorization, lambda _: [page, f"{page}/"])
 
+    def recognises(self, authorization: str | None, services: Collection[str]) -> None:
+        """Look at a token before what it is for is known: one for any of these services passes, and stays unused.
+
+        Raises: NotAuthenticated.
+        """
+        self._known(authorization, lambda client: [name for one in services for name in self._audiences(client, one)])
+
     def _let_in(self, authorization: str | None, audiences: Callable[[Client], Sequence[str]]) -> str:
+        client, claims = self._known(authorization, audiences)
+        self._refuse_used(client, claims)
+        return client.name
+
+    def _known(
+        self, authorization: str | None, audiences: Callable[[Client], Sequence[str]]
+    ) -> tuple[Client, Mapping[str, Any]]:
+        """Whose token it is, and its claims. Raises: NotAuthenticated."""
         token = _bearer(authorization)
         header, claims = _unverified(token)
         client = self._clients.get(_text(claims.get("iss")))
         if client is None:
             raise NotAuthenticated(Refusal.ISSUER)
-        algorithm, kid = _checked_header(header, client)
-        verified = _verified(token, self._keys(client, kid), algorithm, audiences(client))
+        try:
+            algorithm, kid = _checked_header(header, client)
+            verified = _verified(token, self._keys(client, kid), algorithm, audiences(client))
+        except NotAuthenticated as error:
+            raise NotAuthenticated(error.refusal, claimed=client.name) from None
         if client.tenants and verified.get("tenant") not in client.tenants:
-            raise NotAuthenticated(Refusal.TENANT)
-        self._refuse_used(client, verified)
-        return client.name
+            raise NotAuthenticated(Refusal.TENANT, claimed=client.name)
+        return client, verified
 
     def _audiences(self, client: Client, service: str) -> list[str]:
         """What the token may say that it is for (C103, C93), with and without a slash at the end."""
@@ -125,7 +142,7 @@ class Doorkeeper:
                 raise
             return
         if not is_new:
-            raise NotAuthenticated(Refusal.REPLAY)
+            raise NotAuthenticated(Refusal.REPLAY, claimed=client.name)
 
 
 def _bearer(authorization: str | None) -> str:

@@ -55,11 +55,15 @@ class Refusal(StrEnum):
 
 
 class NotAuthenticated(ServiceError):
-    """The caller is not one of the clients. `refusal` is for metrics and log; the caller is not told it."""
+    """The caller is not one of the clients. `refusal` is for metrics and log; the caller is not told it.
 
-    def __init__(self, refusal: Refusal) -> None:
+    `claimed`: the name of the client that the token says it is of, if there is such a client; anybody can say so.
+    """
+
+    def __init__(self, refusal: Refusal, *, claimed: str = "") -> None:
         super().__init__(refusal.value)
         self.refusal = refusal
+        self.claimed = claimed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Numbers for Prometheus: how often, how fast, which rows spoke and how they were received. Nothing of a patient.
 
 Labels take a bounded number of values: services, statuses, rows, indicators, kinds of unknowns, outcomes, kinds of
-mistakes, resource types, kinds of failures, reasons, versions. Each process counts for itself, unless `shared` says
-that PROMETHEUS_MULTIPROC_DIR is set.
+mistakes, resource types, kinds of failures, reasons, steps, versions. Each process counts for itself, unless `shared`
+says that PROMETHEUS_MULTIPROC_DIR is set.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from cds_service.errors import Refusal
+from cds_service.errors import Refusal, Trouble
 from cds_service.fhir_failure import Failure
 from cds_service.prefetch import PREFETCH, RENAMED
 
@@ -25,6 +25,7 @@ READ: Final = frozenset({template.resource_type for template in PREFETCH} | RENA
 """The resource types that the service asks a FHIR server for. A next link is the server's, and counts as `other`."""
 
 OTHER: Final = "other"
+OK: Final = "ok"
 
 
 class Metrics:
@@ -69,6 +70,9 @@ class Metrics:
         self._refused = Counter(
             "cds_auth_failures", "Calls that were not let in, by reason", ("reason",), registry=registry
         )
+        self._launches = Counter(
+            "cds_smart_steps", "Steps of launches of the SMART app, by outcome", ("step", "outcome"), registry=registry
+        )
         self._build = Gauge(
             "cds_build_info",
             "1; the version of the program and of the knowledge in force",
@@ -94,6 +98,10 @@ class Metrics:
     def refused(self, reason: Refusal) -> None:
         """A call was not let in."""
         self._refused.labels(reason).inc()
+
+    def launched(self, step: str, trouble: Trouble | None) -> None:
+        """A step of a launch of the SMART app was answered: the last one, `view`, is the page."""
+        self._launches.labels(step, trouble.value if trouble else OK).inc()
 
     def called(
         self,

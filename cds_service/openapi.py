@@ -65,7 +65,7 @@ UNREADY: Final[Schema] = {
 REFUSALS: Final[Mapping[int, str]] = {
     400: "The body cannot be read; each issue names the JSON path, never a value.",
     401: "The call is not authenticated; the body is the same whatever the reason.",
-    404: "There is nothing at this address: this deployment does not offer the service.",
+    404: "There is nothing at this address: this deployment does not offer the service. `/cds-services` lists its own.",
     405: "This address does not take this method; `Allow` names those that it takes.",
     412: "None of the needed data could be had; each issue names a prefetch key and the reason.",
     413: "The body is larger than this service takes, or holds more resources, drafts or doses than are assessed.",

@@ -29,7 +29,8 @@ PREFIX: Final = "CDS_"
 
 TAKES: Final[Mapping[str, str]] = {
     "CDS_MODE": "demo or production",
-    "CDS_PUBLIC_URL": "an http or https URL without query, such as https://cds.example (production: https, required)",
+    "CDS_PUBLIC_URL": "an http or https URL without query and without /cds-services at its end, such as "
+    "https://cds.example (production: https, required)",
     "CDS_CLIENTS": "the path of a readable file of client profiles (production: required)",
     "CDS_SMART": "the path of a readable file of SMART registrations",
     "CDS_SECRET_KEY_FILE": "the path of a readable file of keys for sealing (production with CDS_SMART: required)",
@@ -59,6 +60,13 @@ def _moment(text: object) -> datetime:
     return moment
 
 
+def _above_the_services(url: str) -> str:
+    """Tokens have to be for this URL + /cds-services: with that in it already, every client would get a 401."""
+    if url.rstrip("/").endswith("/cds-services"):
+        raise ValueError("the address of the discovery, not the base of it")
+    return url
+
+
 def _readable(path: Path) -> Path:
     if not path.is_file():
         raise ValueError("no such file")
@@ -72,7 +80,9 @@ class Settings(BaseModel):
 
     mode: Annotated[Literal["demo", "production"], Field(alias="CDS_MODE")] = "demo"
     public_url: Annotated[
-        Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$")] | None, Field(alias="CDS_PUBLIC_URL")
+        Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s?#]*$"), AfterValidator(_above_the_services)]
+        | None,
+        Field(alias="CDS_PUBLIC_URL"),
     ] = None
     clients: Annotated[Annotated[Path, AfterValidator(_readable)] | None, Field(alias="CDS_CLIENTS")] = None
     smart: Annotated[Annotated[Path, AfterValidator(_readable)] | None, Field(alias="CDS_SMART")] = None

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from flask import Blueprint, Response, request
 from markupsafe import Markup
+from werkzeug.exceptions import MethodNotAllowed
 
 from cds_service import banner, card_html, limits, pages, services, smart, timeline_svg, wire
 from cds_service.client_auth import Remember
@@ -82,7 +83,11 @@ class _Step:
     reasons: tuple[str, ...] = ()
 
 
-def smart_app(app: SmartApp) -> Blueprint:
+Count = Callable[[str, Trouble | None], None]
+"""Told of each step that was answered, and why it could not be gone."""
+
+
+def smart_app(app: SmartApp, count: Count) -> Blueprint:
     """The routes of the app."""
     blueprint = Blueprint("smart", __name__)
     at_ehrs, launches = limits.CallsAtOnce(AT_ONCE), limits.CallsAtOnce(LAUNCHES_AT_ONCE)
@@ -98,15 +103,15 @@ def smart_app(app: SmartApp) -> Blueprint:
 
     @blueprint.get(LAUNCH)
     def launch() -> Response:
-        return _answered(_Step(name="launch"), lambda step: _launched(app, step, at_ehrs, launches))
+        return _answered(_Step(name="launch"), lambda step: _launched(app, step, at_ehrs, launches), count)
 
     @blueprint.get(REDIRECT)
     def redirect() -> Response:
-        return _answered(_Step(name="redirect"), lambda step: _returned(app, step))
+        return _answered(_Step(name="redirect"), lambda step: _returned(app, step), count)
 
     @blueprint.get("/smart/view/<launch_id>")
     def view(launch_id: str) -> Response:
-        response = _answered(_Step(name="view"), lambda step: _viewed(app, step, launch_id, at_ehrs))
+        response = _answered(_Step(name="view"), lambda step: _viewed(app, step, launch_id, at_ehrs), count)
         if smart.is_id(launch_id):
             app.cookies.drop(response, launch_id)
         return response
@@ -236,8 +241,14 @@ def _see_other(url: str) -> Response:
     return Response(status=HTTPStatus.SEE_OTHER, headers={**pages.POLICY, "Location": url})
 
 
-def _answered(step: _Step, produce: Callable[[_Step], Response]) -> Response:
-    """The step's answer, or the page that says why there is none; and one line in the log, without a word of either."""
+def _answered(step: _Step, produce: Callable[[_Step], Response], count: Count) -> Response:
+    """The step's answer, or the page that says why there is none; and one line in the log, without a word of either.
+
+    Each step uses something up, at the latest the code of an EHR, so it is gone by GET alone: what looks at a link
+    before its user follows it (HEAD) would take the page away from them.
+    """
+    if request.method != "GET":
+        raise MethodNotAllowed(["GET", "OPTIONS"])
     started = services.milliseconds()
     trouble: Trouble | None = None
     try:
@@ -256,6 +267,7 @@ def _answered(step: _Step, produce: Callable[[_Step], Response]) -> Response:
         response = _refused(trouble, step)
     response.headers["Content-Security-Policy"] = _policy(step.issuer)
     _tell(step, response.status_code, trouble, services.milliseconds() - started)
+    count(step.name, trouble)
     return response
 
 

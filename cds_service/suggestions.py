@@ -36,6 +36,9 @@ CHECKED: Final = "https://tarlatamab-cds.example.org/StructureDefinition/checked
 FORBIDS: Final = frozenset({"withhold", "discontinue", "avoid"})
 OF_THE_DOSE: Final = frozenset({"dose", "steroid", "saline", "observation"})
 """What is of use only if the order is kept."""
+REFERS_OR_NAMES_IN_R5: Final = ("medication", "code")
+"""Of a medication order and of a service request: R5 has one element for both, as R4 has not."""
+REFERS_OR_NAMES: Final = ("concept", "reference")
 CHANGES: Final = frozenset({"change-dose", "restart-step-up"})
 
 
@@ -58,16 +61,24 @@ class Orders:
 
     @cached_property
     def are_r4(self) -> bool:
-        """Whether what is created fits them (C75, K5): DSTU2 and STU3 write orders in another way."""
-        return not any(
-            words(draft.get("resourceType")) == "MedicationOrder"
-            or any(
-                part(dosage, name) is not None
-                for dosage in items(draft.get("dosageInstruction"))
-                for name in ("doseQuantity", "doseRange")
-            )
-            for draft in self.drafts
-        )
+        """Whether what is created fits them (C75, K5): DSTU2, STU3 and R5 write orders in another way."""
+        return not any(_is_of_another_fhir(draft) for draft in self.drafts)
+
+
+def _is_of_another_fhir(draft: Resource) -> bool:
+    """Whether an element of a draft stands where R4 has none: a client of this version could not take an R4 resource.
+
+    Source: the resource pages of hl7.org/fhir/DSTU2, /STU3 and /R5 (`CodeableReference`).
+    """
+    if words(draft.get("resourceType")) == "MedicationOrder" or any(
+        part(dosage, name) is not None
+        for dosage in items(draft.get("dosageInstruction"))
+        for name in ("doseQuantity", "doseRange")
+    ):
+        return True
+    return any(
+        part(draft.get(element), name) is not None for element in REFERS_OR_NAMES_IN_R5 for name in REFERS_OR_NAMES
+    )
 
 
 NO_ORDERS: Final = Orders()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,6 +54,7 @@ PLAIN_WORDS: Final[Mapping[int, str]] = {
     413: "The body is larger than this service takes.",
     415: "Send the call as application/json, without a content encoding.",
 }
+NO_SUCH_SERVICE: Final = "There is no service with this id: GET /cds-services lists those that there are."
 
 KNOWLEDGE_FORMS: Final[Mapping[str, str]] = {"markdown": MARKDOWN, "json": JSON, "fhir": FHIR_JSON}
 """What `?as=` names on /knowledge, for whoever cannot choose an Accept header."""
@@ -82,11 +83,13 @@ log: Final = logging.getLogger("cds_service")
 class Access:
     """Who may call which services, and from the pages of which origins.
 
-    `name_of`: (Authorization header, service id) → the client's name; raises NotAuthenticated. `offers`: by the
-    client's name, then by id. `origins` None: any, and nobody is asked for a name.
+    `name_of`: (Authorization header, service id) → the client's name; raises NotAuthenticated. `recognises`: the same
+    for any of several services, without letting in, for who has to read the body to know the service. `offers`: by
+    the client's name, then by id. `origins` None: any, and nobody is asked for a name.
     """
 
     name_of: Callable[[str | None, str], str]
+    recognises: Callable[[str | None, Collection[str]], None]
     offers: Mapping[str, Mapping[str, services.Offer]]
     origins: frozenset[str] | None
 
@@ -94,7 +97,11 @@ class Access:
 def open_to_everybody(offers: tuple[services.Offer, ...]) -> Access:
     """A demonstration: callers have no name."""
     by_id = {offer.entry.id: offer for offer in offers}
-    return Access(name_of=lambda *_: "", offers={"": by_id}, origins=None)
+    return Access(name_of=lambda *_: "", recognises=lambda *_: None, offers={"": by_id}, origins=None)
+
+
+class NoSuchService(NotFound):
+    """The address is one of a service, but of none that is here: an id that was typed wrong into an EHR."""
 
 
 class _Web(Flask):
@@ -147,14 +154,14 @@ def create_web(
     @web.post("/cds-services//<service_id>")  # the reference sandbox joins a typed trailing slash so
     def call(service_id: str) -> Response:
         if service_id not in ids:
-            raise NotFound
+            raise NoSuchService
         return answer_call(service_id, door, recorder, counters, open_calls)
 
     @web.post("/cds-services/<service_id>/feedback")
     @web.post("/cds-services//<service_id>/feedback")
     def tell(service_id: str) -> Response:
         if service_id not in ids:
-            raise NotFound
+            raise NoSuchService
         return answer_feedback(service_id, door, recorder, counters, open_feedback)
 
     @web.get("/metrics")
@@ -169,7 +176,7 @@ def create_web(
     answer_probes(web, is_ready)
     pages.add_frame(web, pages.Frame(root=root, is_demo=shown is not None, has_quality=quality is not None))
     if app is not None:
-        web.register_blueprint(smart_page.smart_app(app))
+        web.register_blueprint(smart_page.smart_app(app, count=counters.launched))
     show_quality(web, quality, counters)
     show_demonstration(web, shown, entries, explanations(ids, door, open_calls), drawings(open_calls))
     by_hook = {entry.hook: entry.id for entry in entries}
@@ -204,7 +211,7 @@ def explanations(ids: frozenset[str], door: Access, open_calls: limits.CallsAtOn
 
     def explained(service_id: str, shown: Callable[[services.Answer], Response]) -> Response:
         if service_id not in ids:
-            raise NotFound
+            raise NoSuchService
 
         def assess() -> Response:
             caller = door.name_of(request.headers.get("Authorization"), service_id)
@@ -404,9 +411,11 @@ def answer_timeline(
 
     def show() -> Response:
         nonlocal caller, service_id
+        authorization = request.headers.get("Authorization")
+        door.recognises(authorization, by_hook.values())  # the hook stands in the body, which no stranger's is read for
         body = json_body()
         service_id = timeline_page.service_of(body, by_hook)
-        caller = door.name_of(request.headers.get("Authorization"), service_id)
+        caller = door.name_of(authorization, service_id)
         offer = door.offers[caller][service_id]
         with open_calls.one_of(caller):
             called = timeline_page.read_call(body, offer.entry.hook)
@@ -444,7 +453,7 @@ def answered(produce: Callable[[], Response], failed: str, down: str) -> tuple[R
     except NotAuthenticated as error:
         response = outcome(401, issue("login", NOT_AUTHENTICATED))
         response.headers["WWW-Authenticate"] = "Bearer"
-        return response, {"refused": error.refusal}
+        return response, {"refused": error.refusal, **({"claimed": error.claimed} if error.claimed else {})}
     except RequestError as error:
         status = 413 if isinstance(error, TooMuch) else 400
         return outcome(status, *(issue(mistake.code, mistake.what, mistake.path) for mistake in error.mistakes)), {}
@@ -497,6 +506,8 @@ def refuse(error: HTTPException) -> Response:
     """Flask's own refusals (no such address, wrong method, too large) in the same form as ours."""
     status = error.code or 500
     plain = PLAIN_WORDS.get(status, "The service failed." if status >= 500 else "The call cannot be read.")
+    if isinstance(error, NoSuchService):
+        plain = NO_SUCH_SERVICE
     code = ISSUE_CODES.get(status, "exception" if status >= 500 else "invalid")
     response = outcome(status, issue(code, plain))
     for name, value in error.get_headers():

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ def serving(**settings: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
 
 
 def test_once_it_listens_it_says_where_in_one_line_and_answers_there() -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
     with serving(CDS_NOW="2026-01-20T09:00:00Z") as (base, process):
         assert len(requests.get(f"{base}/cds-services", timeout=5).json()["services"]) == 5
         assert requests.get(f"{base}/health/ready", timeout=5).status_code == 200
@@ -58,9 +60,12 @@ def test_once_it_listens_it_says_where_in_one_line_and_answers_there() -> None:
         process.terminate()
         out, err = process.communicate(timeout=10)
     assert out == ""
-    started, line = err.strip().splitlines()
-    assert json.loads(started)["event"] == "start"
-    assert json.loads(line)["status"] == 200
+    started, line = (json.loads(line) for line in err.strip().splitlines())
+    assert started["event"] == "start"
+    assert line["status"] == 200
+    first, second = (datetime.fromisoformat(one["time"]) for one in (started, line))
+    assert before <= first <= second <= datetime.now(UTC)
+    assert all(one["time"].endswith("Z") for one in (started, line))
 
 
 def test_a_body_beyond_the_limit_gets_its_413_over_a_real_connection() -> None:

@@ -81,6 +81,19 @@ def test_the_log_names_who_answers_for_rows_that_nobody_has_reviewed(
     assert "The head of pharmacy answers for them." in page
 
 
+def test_the_log_names_what_the_tokens_of_clients_have_to_be_for_where_there_are_clients(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="cds_service"):
+        logging.getLogger("cds_service").addHandler(caplog.handler)
+        app.build(settings_for(tmp_path, CDS_PUBLIC_URL="https://cds.example/base/"))
+        app.build(read_settings({"CDS_PUBLIC_URL": "https://cds.example"}))
+        logging.getLogger("cds_service").removeHandler(caplog.handler)
+    registered, open_to_all = (json.loads(message) for message in dict.fromkeys(caplog.messages))
+    assert registered["audience"] == "https://cds.example/base/cds-services"
+    assert "audience" not in open_to_all
+
+
 def test_outside_a_demonstration_unreviewed_rows_do_not_speak_unless_somebody_answers_for_them(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"^CDS_ACCEPT_UNREVIEWED is not set: \d+ of \d+ rows in force are not "):
         app.build(settings_for(tmp_path, CDS_ACCEPT_UNREVIEWED=""))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args, get_origin
 
 import jsonschema
 import pytest
+from pydantic.fields import FieldInfo
 
 from app import build
 from cds_service.clients import Caller, Client, Profile, load, parse
@@ -72,6 +74,38 @@ def test_what_is_not_set_has_the_defaults_of_the_contract() -> None:
         actions_per_suggestion="many",
         system_actions="off",
     )
+
+
+def as_documented(field: FieldInfo) -> str:
+    """The default of a key as the table in the documentation shows it."""
+    if field.is_required():
+        return "required"
+    if field.default is None:
+        return "none"
+    if isinstance(field.default, tuple):
+        return f"`[{', '.join(field.default)}]`"
+    return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+
+
+def choices_of(annotation: Any) -> set[str]:
+    """The words of a key that takes no others, also within lists and optional ones."""
+    if get_origin(annotation) is Literal:
+        return set(get_args(annotation))
+    return {word for part in get_args(annotation) for word in choices_of(part)}
+
+
+def test_the_documentation_has_each_key_of_a_client_with_its_default_and_its_choices_and_no_other() -> None:
+    section = re.split(r"^## ", (ROOT / "docs" / "operations.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (profiles,) = [part for part in section if part.startswith("Client profiles\n")]
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", profiles, re.MULTILINE)
+    assert {key: unset for key, unset, _ in rows} == {
+        key: as_documented(field) for key, field in Client.model_fields.items()
+    }
+    assert len(rows) == len(Client.model_fields)
+    for key, _, says in rows:
+        choices = choices_of(Client.model_fields[key].annotation)
+        assert {f"`{word}`" for word in choices} <= set(re.findall("`.+?`", says)), key
+    assert choices_of(Client.model_fields["spec_version"].annotation) == {"1.0", "1.1", "2.0", "3.0"}
 
 
 def test_the_example_of_the_contract_is_read_whole() -> None:

@@ -14,6 +14,7 @@ from app import build
 from cds_service.feedback import MISTAKES
 from cds_service.metrics import Metrics
 from cds_service.settings import TAKES, Settings, read_settings
+from tests.auth.hospital import hospital
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -87,6 +88,19 @@ def test_the_documents_name_every_metric_and_every_kind_of_mistake() -> None:
     for name in set(re.findall(r"^# TYPE (\S+)(?<!_created) (?:counter|histogram|gauge)$", text, re.MULTILINE)):
         assert f"| `{name}` |" in operations
     assert all(f"`{mistake}`" in operations for mistake in MISTAKES)
+
+
+def test_an_alarm_stands_for_every_status_by_which_a_prescriber_gets_no_card(tmp_path: Path) -> None:
+    described = hospital(tmp_path).get("/openapi.json").get_json()
+    call = described["paths"]["/cds-services/tarlatamab-order-sign"]["post"]
+    elsewhere = {"401", "404", "405"}  # by its reason in cds_auth_failures; no call of a service: in the proxy's log
+    alarms = OPERATIONS.read_text(encoding="utf-8").split("\n## Alarms\n")[1].split("\n## ")[0]
+    watched = {
+        status
+        for found in re.findall(r'cds_calls_total\{status=~?"(.+?)"', alarms)
+        for status in re.findall(r"\d+", found)
+    }
+    assert watched == call["responses"].keys() - {"200"} - elsewhere
 
 
 @pytest.mark.parametrize("document", [README, OPERATIONS], ids=lambda path: path.name)

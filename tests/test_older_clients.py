@@ -47,6 +47,22 @@ def test_the_same_story_in_another_version_of_fhir_gets_the_same_cards(version: 
         assert answer(case, call_in(version, case.request())) == expected, case.id
 
 
+def kinds_of_actions(case: Case, version: str) -> set[str]:
+    """What the cards of a case offer to do in this version of FHIR."""
+    client = application(case.now.isoformat(), case.timezone, case.sources).test_client()
+    body = case.request() if version == "R4" else call_in(version, case.request())
+    cards = client.post(f"/cds-services/{case.service}", json=body).get_json()["cards"]
+    return {act["type"] for card in cards for one in card.get("suggestions", []) for act in one["actions"]}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_k5_no_resource_of_r4_is_created_beside_drafts_of_another_version(version: str) -> None:
+    created_in_r4 = [case for case in CASES if "create" in kinds_of_actions(case, "R4")][:12]
+    assert created_in_r4
+    for case in created_in_r4:
+        assert "create" not in kinds_of_actions(case, version), case.id
+
+
 # --- what may be in draftOrders (conformance, section K) --------------------------------------------------------------
 
 LATE: Final = next(case for case in CASES if case.id == "V5b")  # 10 mg is ordered, 1 mg is due

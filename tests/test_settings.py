@@ -66,6 +66,8 @@ def test_a_variable_set_to_nothing_counts_as_not_set(name: str) -> None:
         ("CDS_MODE", "prod"),
         ("CDS_PUBLIC_URL", "cds.example"),
         ("CDS_PUBLIC_URL", "https://cds.example/?a=b"),
+        ("CDS_PUBLIC_URL", "https://cds.example/cds-services"),
+        ("CDS_PUBLIC_URL", "https://cds.example/base/cds-services/"),
         ("CDS_CLIENTS", "clients.yaml"),
         ("CDS_DATABASE_URL", "mysql://secret@db"),
         ("CDS_TIMEZONE", "Mars/Olympus"),
@@ -103,6 +105,11 @@ def test_a_wrong_value_is_refused_in_one_line_that_names_the_variable_and_what_i
 )
 def test_the_borders_of_a_number_are_taken(name: str, value: str) -> None:
     read_settings({name: value})
+
+
+@pytest.mark.parametrize("url", ["https://cds-services.example", "https://cds.example/cds-services-of-ours"])
+def test_a_public_url_may_have_the_words_elsewhere(url: str) -> None:
+    assert read_settings({"CDS_PUBLIC_URL": url}).public_url == url
 
 
 def test_a_misspelt_variable_is_refused_by_name() -> None:

@@ -360,11 +360,20 @@ def test_one_pregnancy_test_is_ordered_for_all_drafts_of_the_call() -> None:
         draft(dosageInstruction=[{"doseQuantity": {"value": 1, "unit": "mg"}}]),
         draft(dosageInstruction=[{"doseRange": {"low": {"value": 1, "unit": "mg"}}}]),
         draft(resourceType="MedicationOrder"),
+        draft(medication={"concept": {"text": "tarlatamab"}}),
+        draft(medication={"reference": {"reference": "Medication/product"}}),
+        {"resourceType": "ServiceRequest", "id": "visit", "code": {"concept": {"text": "Visit"}}},
     ],
-    ids=["STU3", "STU3 range", "DSTU2"],
+    ids=["STU3", "STU3 range", "DSTU2", "R5", "R5 reference", "R5 service"],
 )
-def test_beside_orders_of_an_older_fhir_nothing_of_r4_is_created(older: Json) -> None:
+def test_beside_orders_of_another_fhir_nothing_of_r4_is_created(older: Json) -> None:
     assert created(assessed(order("1")), MONITOR, older) == []
+    assert created(assessed(order("1")), MONITOR, draft("1"), older | {"id": "beside"}) == []
+
+
+def test_beside_orders_of_r4_with_a_code_what_is_missing_is_created() -> None:
+    service = {"resourceType": "ServiceRequest", "id": "visit", "code": {"coding": [], "text": "Visit"}}
+    assert created(assessed(order("1")), MONITOR, draft("1"), service) != []
 
 
 def test_for_a_patient_that_is_not_known_nothing_is_ordered() -> None:

@@ -228,21 +228,27 @@ def test_a_body_that_is_no_strict_json_object_gets_400(client: FlaskClient, body
 
 
 @pytest.mark.conforms("C47")
-@pytest.mark.parametrize(
-    "address",
-    [
-        "/cds-services/unknown",
-        "/",
-        "/cds-services/unknown/feedback",
-        "/cds-services//unknown/feedback/",
-        f"{SIGN}/feedback/other",
-        "/cds-services/tarlatamab-patient-view",
-    ],
-)
+@pytest.mark.parametrize("address", ["/", "/cds-service", f"{SIGN}/feedback/other"])
 def test_what_is_not_on_offer_gets_404(client: FlaskClient, address: str) -> None:
     response = client.post(address, json=order_sign())
     assert response.status_code == 404
     assert findings(response) == ["There is nothing at this address."]
+
+
+@pytest.mark.conforms("C47")
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/cds-services/unknown",
+        "/cds-services/unknown/feedback",
+        "/cds-services//unknown/feedback/",
+        "/cds-services/tarlatamab-patient-view",
+    ],
+)
+def test_an_id_that_no_service_has_gets_404_and_is_told_where_the_ids_stand(client: FlaskClient, address: str) -> None:
+    response = client.post(address, json=order_sign())
+    assert response.status_code == 404
+    assert findings(response) == ["There is no service with this id: GET /cds-services lists those that there are."]
 
 
 @pytest.mark.conforms("C18", "C47")

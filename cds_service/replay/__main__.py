@@ -23,7 +23,7 @@ from cds_service.replay.export import READ
 WRONG: Final = 2
 INTERRUPTED: Final = 130
 NEEDS: Final = ("duckdb", "tqdm")
-INSTALL: Final = "the replay needs {}: pip install 'tarlatamab-cds[replay]'"
+INSTALL: Final = "the replay needs {}: pip install --require-hashes -r requirements/replay.txt"
 
 
 def main(arguments: Sequence[str]) -> int:

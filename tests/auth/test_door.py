@@ -141,10 +141,19 @@ def test_the_log_names_client_and_reason_but_nothing_of_the_token(
         good, bad = token(claims(jti="id-of-the-token")), token(number=2, head=header())
         call(client, good)
         call(client, bad)
+        call(client, token(claims(iss="https://stranger.example")))
+        call(client, good)
         log.removeHandler(caplog.handler)
-    let_in, refused = (json.loads(message) for message in dict.fromkeys(caplog.messages))
+    lines = [json.loads(message) for message in dict.fromkeys(caplog.messages)]
+    let_in, refused, stranger, again = (line for line in lines if line["event"] == "call")
     assert (let_in["client"], let_in["status"]) == ("EHR", 200)
+    assert "claimed" not in let_in
     assert (refused["client"], refused["status"], refused["refused"]) == ("", 401, "signature")
+    assert refused["claimed"] == "EHR"
+    assert (stranger["client"], stranger["refused"]) == ("", "issuer")
+    assert "claimed" not in stranger
+    assert (again["refused"], again["claimed"]) == ("replay", "EHR")
+    assert "stranger" not in caplog.text
     for secret in (*good.split("."), *bad.split("."), "id-of-the-token"):
         assert secret not in caplog.text
 

@@ -70,6 +70,20 @@ def test_an_empty_draft_gets_position_due_dose_and_due_day_instead_of_errors() -
     assert f"Last day before a restart at 1 mg: {iso(7)}." in answer.text(STATUS)
 
 
+@pytest.mark.parametrize(
+    ("doses", "said"),
+    [
+        ((), "This dose: first dose. Last day"),
+        ((give(-7, "1"),), "This dose: 7 days since the last dose. Last day"),
+        ((give(-15, "1"),), "This dose: restarted course, 15 days since the last dose. Last day"),
+    ],
+    ids=["first", "next", "restart"],
+)
+def test_what_is_told_of_the_dose_is_a_sentence(doses: tuple[object, ...], said: str) -> None:
+    answer = select(order(NO_DOSE, NotRecorded, **EMPTY), *doses, companions=())
+    assert answer.card(STATUS).detail.startswith(said)
+
+
 def test_a_draft_with_a_dose_and_without_a_day_gets_the_course_status_too() -> None:
     assert select(order("10", NotRecorded), give(-7, "1")).kinds == [STATUS]
 

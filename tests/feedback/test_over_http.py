@@ -131,7 +131,12 @@ def test_a_browser_may_ask_before_it_sends_feedback(server: Server) -> None:
 @pytest.mark.parametrize(
     ("address", "body", "status", "said"),
     [
-        ("/cds-services/unknown/feedback", {"feedback": []}, 404, "There is nothing at this address."),
+        (
+            "/cds-services/unknown/feedback",
+            {"feedback": []},
+            404,
+            "There is no service with this id: GET /cds-services lists those that there are.",
+        ),
         (f"{SIGN}/feedback", {}, 400, "feedback: required, and missing"),
         (f"{SIGN}/feedback", {"feedback": {}}, 400, "feedback: must be a list"),
         (f"{SIGN}/feedback", [], 400, "the body must be a JSON object"),
@@ -244,6 +249,7 @@ def test_comments_reasons_and_ids_of_a_client_are_stored_and_never_logged_or_cou
         assert CALL["context"]["patientId"] not in text
     line = json.loads(written.splitlines()[-2])
     assert line.pop("milliseconds") >= 0
+    assert line.pop("time").endswith("Z")
     assert line == {
         "event": "feedback",
         "service": "tarlatamab-order-sign",

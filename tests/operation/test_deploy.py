@@ -163,7 +163,7 @@ needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reas
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
     """The unit, with a program and a folder that are here."""
-    text = UNIT.read_text(encoding="utf-8")
+    text = UNIT.read_text(encoding="utf-8").replace("#LoadCredential", "LoadCredential")
     text = text.replace("/opt/tarlatamab-cds/.venv/bin/gunicorn", sys.executable)
     text = text.replace("WorkingDirectory=/opt/tarlatamab-cds", "WorkingDirectory=/")
     copy = tmp_path / UNIT.name
@@ -183,6 +183,27 @@ def test_the_unit_leaves_the_service_next_to_nothing_but_the_network_and_its_own
     command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", str(unit)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout[-300:]
+
+
+def test_the_units_user_finds_the_keys_where_systemd_puts_a_copy_of_what_it_cannot_read() -> None:
+    unit = UNIT.read_text(encoding="utf-8")
+    handed = dict(re.findall(r"^#?LoadCredential=([\w-]+):(/\S+)$", unit, re.MULTILINE))
+    assert "DynamicUser=yes" in unit
+    assert handed["keys"] == "/etc/tarlatamab-cds/keys"
+    environment = (DEPLOY / "environment.example").read_text(encoding="utf-8")
+    (named,) = re.findall(r"^# CDS_SECRET_KEY_FILE=(\S+)$", environment, re.MULTILINE)
+    assert named == f"/run/credentials/{UNIT.name}/keys"
+    smart = (ROOT / "docs" / "smart.md").read_text(encoding="utf-8")
+    assert all(f"`/run/credentials/{UNIT.name}/{name}`" in smart for name in handed)
+
+
+def test_the_container_that_is_shown_sees_the_files_that_the_environment_names() -> None:
+    (run,) = re.findall(r"`(docker run [^`]+)`", (ROOT / "docs" / "operations.md").read_text(encoding="utf-8"))
+    mounted = {pair.split(":")[1] for pair in re.findall(r"-v (\S+)", run)}
+    lines = (DEPLOY / "environment.example").read_text(encoding="utf-8").splitlines()
+    (clients,) = [Path(line.partition("=")[2]) for line in lines if line.startswith("CDS_CLIENTS=")]
+    assert str(clients.parent) in mounted
+    assert "/data" in mounted
 
 
 def test_gunicorn_ends_before_systemd_kills_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from cds_service.limits import CALLS_AT_ONCE
 from cds_service.settings import read_settings
 from cds_service.timeline_page import service_of
 from tests.auth.hospital import hospital
-from tests.auth.tokens import PUBLIC_URL, bearer, claims, token
+from tests.auth.tokens import PUBLIC_URL, bearer, claims, header, token
 from tests.vignettes.build import load_vignettes
 
 NOW: Final = "2026-01-20T09:00:00Z"
@@ -277,6 +278,25 @@ def test_a_call_without_a_token_gets_401_whatever_it_holds(closed: FlaskClient) 
     answers = [closed.post("/timeline", data=body, content_type="application/json") for body in bodies]
     assert {answer.status_code for answer in answers} == {401}
     assert len({answer.data for answer in answers}) == 1
+
+
+class Unread(io.BytesIO):
+    """A body that nobody may ask for."""
+
+    def read(self, *_: Any) -> bytes:
+        raise AssertionError("the body was read")
+
+    readinto = readline = read  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("made", [None, "other key", "other address"])
+def test_the_body_of_a_stranger_is_not_read(closed: FlaskClient, made: str | None) -> None:
+    of_another_key = token(claims(datetime.now(UTC)), number=2, head=header())
+    elsewhere = token(claims(datetime.now(UTC), aud=f"{PUBLIC_URL}/cds-services/unknown"))
+    headers = {} if made is None else bearer(of_another_key if made == "other key" else elsewhere)
+    sent: dict[str, Any] = {"input_stream": Unread(b"{}"), "content_type": "application/json"}
+    assert closed.post("/timeline", headers=headers, **sent).status_code == 401
+    assert closed.post("/timeline", headers=signed("tarlatamab-patient-view"), **sent).status_code == 500
 
 
 def test_a_token_for_patient_view_opens_a_record_and_its_hook_and_no_other(closed: FlaskClient) -> None:

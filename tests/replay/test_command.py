@@ -176,7 +176,10 @@ def test_without_its_libraries_it_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else object())
     assert replay(tmp_path, "--out", tmp_path / "x") == 2
-    assert capsys.readouterr().err == f"the replay needs {missing}: pip install 'tarlatamab-cds[replay]'\n"
+    assert (
+        capsys.readouterr().err
+        == f"the replay needs {missing}: pip install --require-hashes -r requirements/replay.txt\n"
+    )
 
 
 def test_a_folder_that_is_no_export_ends_it_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from werkzeug.test import TestResponse
 
 from tests.smart.browser import Browser, browser, known, registration
 from tests.smart.conftest import COURSE, NOBODY, STOPPED, case, person
@@ -224,6 +225,33 @@ def test_a_reload_shows_nothing_and_asks_to_launch_again(ehr: StandIn, tmp_path:
     assert again.status_code == 410
     assert "Launch the app again" in again.text
     assert "Erika" not in again.text
+
+
+def test_what_only_looks_at_the_links_takes_no_launch_away_from_its_user(ehr: StandIn, tmp_path: Path) -> None:
+    known(ehr)
+    window = browser(tmp_path, ehr)
+
+    def looked_at(address: str) -> TestResponse:
+        return window.app.head(address, base_url=window.public_url)
+
+    assert looked_at(f"/smart/launch?iss={ehr.iss}").status_code == 405
+    back = window.log_in(window.begin(ehr, launch=ehr.launch(NOBODY)))
+    assert looked_at(back.removeprefix(window.public_url)).status_code == 405
+    page = window.arrive(back)
+    refused = looked_at(page)
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, OPTIONS")
+    assert window.open(page).status_code == 200
+
+
+def test_metrics_count_the_steps_of_launches(ehr: StandIn, tmp_path: Path) -> None:
+    known(ehr)
+    window = browser(tmp_path, ehr)
+    page = window.arrive(window.log_in(window.begin(ehr, launch=ehr.launch(NOBODY))))
+    assert [window.open(page).status_code for _ in range(2)] == [200, 410]
+    text = window.app.get("/metrics").get_data(as_text=True)
+    counted = re.findall(r'^cds_smart_steps_total\{outcome="(.+?)",step="(.+?)"\} (.+)$', text, re.MULTILINE)
+    ok = {("ok", step, "1.0") for step in ("launch", "redirect", "view")}
+    assert set(counted) == ok | {("gone", "view", "1.0")}
 
 
 @pytest.mark.parametrize("place", ["address", "token response"])
