@@ -45,20 +45,20 @@ def serving(**settings: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
         yield ready[1], process
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def test_once_it_listens_it_says_where_in_one_line_and_answers_there() -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     with serving(CDS_NOW="2026-01-20T09:00:00Z") as (base, process):
-        assert len(requests.get(f"{base}/cds-services", timeout=5).json()["services"]) == 5
-        assert requests.get(f"{base}/health/ready", timeout=5).status_code == 200
+        assert len(requests.get(f"{base}/cds-services", timeout=20).json()["services"]) == 5
+        assert requests.get(f"{base}/health/ready", timeout=20).status_code == 200
         call = json.loads((ROOT / "examples" / "order-sign-late-second-dose.json").read_text(encoding="utf-8"))
-        answer = requests.post(f"{base}/cds-services/tarlatamab-order-sign", json=call, timeout=10)
+        answer = requests.post(f"{base}/cds-services/tarlatamab-order-sign", json=call, timeout=20)
         assert answer.status_code == 200
         assert answer.json()["cards"]
         process.terminate()
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
     assert out == ""
     started, line = (json.loads(line) for line in err.strip().splitlines())
     assert started["event"] == "start"
@@ -173,14 +173,14 @@ def test_gunicorn_serves_the_factory() -> None:
     try:
         assert process.stderr is not None
         address = None
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while address is None and time.monotonic() < deadline:
             address = re.search(r"Listening at: (http://127\.0\.0\.1:\d+)", process.stderr.readline())
         assert address is not None
         assert requests.get(f"{address[1]}/cds-services", timeout=10).status_code == 200
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="gunicorn needs fork")

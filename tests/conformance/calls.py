@@ -28,8 +28,8 @@ Card = Mapping[str, Any]
 
 @cache
 def application(**settings: str) -> Flask:
-    """The whole service as `python app.py` builds it, on the day of the examples."""
-    return build(read_settings({"CDS_NOW": "2026-01-20T09:00:00Z", **settings}))
+    """The whole service as `python app.py` builds it, on the day of the examples; it waits for a busy FHIR server."""
+    return build(read_settings({"CDS_NOW": "2026-01-20T09:00:00Z", "CDS_FHIR_BUDGET_MS": "20000", **settings}))
 
 
 @cache

@@ -241,7 +241,7 @@ def test_a_server_that_is_slow_or_refuses_costs_no_more_than_the_budget_and_is_s
         call["prefetch"] = prefetch(call, medicationAdministrations=..., conditions=...)
         started = time.monotonic()
         assert CANNOT in said(client, call)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 4.5  # the slow answer comes after 5 s
 
 
 @pytest.mark.conforms("C45")

@@ -80,7 +80,7 @@ def serving(file: Path, log: Path) -> Iterator[Server]:
         yield Server(base=ready[0], process=process, file=file, log=log)
     finally:
         process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -287,6 +287,7 @@ def test_metrics_count_calls_cards_and_feedback_by_row(server: Server) -> None:
     ]
     before = server.metrics()
     card = server.cards("counted")[0]
+    until(lambda: server.rows(f"SELECT count(*) FROM card_shown WHERE card = '{card}'") == [(1,)])
     server.feedback(accepted(card=card), accepted(card=card), "counted once")
     server.feedback(accepted(card=card), "counted once")
     server.post(SIGN, {})
@@ -393,7 +394,7 @@ def test_workers_that_end_write_their_cards_first_and_their_counters_can_be_read
             counted = requests.get(f"{base}/metrics", timeout=10).text
         finally:
             process.terminate()
-            process.communicate(timeout=30)
+            process.communicate(timeout=28)  # after 30 s gunicorn ends by force
     assert value(counted, 'cds_calls_total{service="tarlatamab-order-sign",status="200"}') == 12
     assert value(counted, "cds_records_lost_total") == 0
     with closing(sqlite3.connect(file)) as connection:

@@ -81,7 +81,7 @@ def test_a_locked_file_is_waited_for_one_second(tmp_path: Path) -> None:
     assert is_new(store, "before")
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        assert 0.9 < seconds_to_fail(store) < 2
+        assert 0.9 < seconds_to_fail(store) < 4
         assert seconds_to_fail(store) < 0.5  # it was down a moment ago
         other.execute("ROLLBACK")
     time.sleep(1.1)
@@ -98,7 +98,7 @@ def test_a_frozen_server_is_waited_for_one_second_and_then_by_one_caller_alone(c
     assert is_new(store, "before")
     cluster.send(signal.SIGSTOP)
     try:
-        assert 0.9 < seconds_to_fail(store) < 2
+        assert 0.9 < seconds_to_fail(store) < 4
         assert seconds_to_fail(store) < 0.5
         time.sleep(1.1)
         with ThreadPoolExecutor(4) as pool:

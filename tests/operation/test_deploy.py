@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from sqlalchemy import make_url
 from app import build
 from cds_service.clients import parse
 from cds_service.settings import TAKES, read_settings
+from tests.support.ports import free_port
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 DEPLOY: Final = ROOT / "deploy"
@@ -102,6 +102,13 @@ def test_what_the_image_copies_is_here_and_not_left_out_by_dockerignore() -> Non
     assert not any(fnmatch.fnmatch(source, rule) for source in kept for rule in rules[1:] if not rule.startswith("!"))
 
 
+def is_ready(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=20).status_code == 200
+    except requests.RequestException:
+        return False
+
+
 def files_in(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
@@ -125,23 +132,17 @@ def test_what_the_image_holds_serves_and_writes_nowhere_but_to_its_data(tmp_path
     assert settings["CDS_DATABASE_URL"] == "sqlite:////data/cds.sqlite3"
     settings |= {"CDS_DATABASE_URL": f"sqlite:///{data}/cds.sqlite3", "PROMETHEUS_MULTIPROC_DIR": str(numbers)}
     settings |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(home)}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     command = [address if word == "0.0.0.0:8080" else word for word in exec_form("CMD")]
     assert address in command
     before = files_in(home)
     process = subprocess.Popen(command, cwd=home, env=settings, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                if requests.get(f"http://{address}/health/ready", timeout=5).status_code == 200:
-                    break
-            except requests.ConnectionError:
-                assert process.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+        deadline = time.monotonic() + 120
+        while not is_ready(f"http://{address}/health/ready"):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
         call = json.loads(EXAMPLE.read_text(encoding="utf-8"))
         answer = requests.post(f"http://{address}/cds-services/tarlatamab-order-sign", json=call, timeout=20)
         assert answer.json()["cards"]
@@ -150,7 +151,7 @@ def test_what_the_image_holds_serves_and_writes_nowhere_but_to_its_data(tmp_path
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(timeout=10)
+            process.wait(timeout=60)
     assert files_in(home) == before
     assert (data / "cds.sqlite3").is_file()
 

@@ -46,7 +46,7 @@ class Gunicorn:
 
     def until(self, holds: Callable[[], Any]) -> Any:
         """What comes of it as soon as something does."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not (found := holds()):
             assert self.process.poll() is None, self.log
             assert time.monotonic() < deadline, self.log
@@ -82,8 +82,8 @@ def gunicorn(folder: Path, *arguments: str, workers: int = 2, **environment: str
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=10)
-        reader.join(timeout=10)
+        process.wait(timeout=60)
+        reader.join(timeout=60)
         process.stderr.close()
 
 
@@ -101,7 +101,7 @@ def test_a_call_in_flight_at_the_end_is_answered_and_its_cards_are_on_record(tmp
         assert response.status_code == 200
         cards = {card["uuid"] for card in response.json()["cards"]}
         assert cards
-        assert served.process.wait(timeout=20) == 0
+        assert served.process.wait(timeout=28) == 0
     report = subprocess.run(
         [sys.executable, "-m", "cds_service.store", "report", "--database", f"sqlite:///{tmp_path}/cds.sqlite3"],
         cwd=ROOT,

@@ -38,7 +38,7 @@ def observed() -> Observed:
 
 @pytest.fixture
 def client(observed: Observed) -> Iterator[FhirClient]:
-    with FhirClient(budget_ms=400, observe=lambda *seen: observed.append(seen)) as made:
+    with FhirClient(budget_ms=3_000, observe=lambda *seen: observed.append(seen)) as made:
         yield made
 
 
@@ -63,8 +63,8 @@ def test_each_question_is_observed_once_with_its_type_its_time_and_its_failure(
         "Observation": Failure.TIMEOUT,
     }
     times = {kind: milliseconds for kind, (milliseconds, _) in seen.items() if milliseconds is not None}
-    assert 0 < times["Condition"] < 390
-    assert 390 <= times["Observation"] <= took
+    assert 0 < times["Condition"] < 2_990
+    assert 2_990 <= times["Observation"] <= took
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_what_a_call_reads_is_counted_by_type_and_no_address_stands_in_the_metri
     with hostile_server(Condition=endless, Procedure=fails_with(503)) as server:
         call["fhirServer"] = server.url
         call["context"]["patientId"] = MARKER
-        client = build(read_settings({"CDS_NOW": "2026-01-20T09:00:00Z"})).test_client()
+        client = build(read_settings({"CDS_NOW": "2026-01-20T09:00:00Z", "CDS_FHIR_BUDGET_MS": "20000"})).test_client()
         assert client.post("/cds-services/tarlatamab-order-sign", json=call).status_code == 200
         text = client.get("/metrics").get_data(as_text=True)
         assert any(MARKER in path for path in server.paths("Condition"))

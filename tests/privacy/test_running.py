@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ import requests
 from tests.auth.tokens import CALLED, PUBLIC_URL, bearer, claims, clients_file, header, profile, token
 from tests.privacy.marks import BORN, ID, MARK, NAME, TOLD, feedback, leaks, marked, of_a_marked_patient
 from tests.properties.calls import request
-from tests.support.fhir_server import free_port
+from tests.support.running import READY, SECONDS_TO_START, until
 from tests.test_bootstrap_app import ROOT, environment, serving
 
 LATE: Final = "V3"
@@ -47,30 +46,22 @@ def production(folder: Path) -> dict[str, str]:
 @contextmanager
 def gunicorn(folder: Path, **settings: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """The server of production, at its most talkative."""
-    port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "app:create_app()", "--bind", f"127.0.0.1:{port}"]
+    command = [sys.executable, "-m", "gunicorn", "app:create_app()", "--bind", "127.0.0.1:0", "--log-level", "debug"]
     with (folder / "out").open("w+") as out, (folder / "err").open("w+") as err:
-        process = subprocess.Popen(
-            [*command, "--log-level", "debug"], cwd=ROOT, env=environment(**settings), stdout=out, stderr=err, text=True
-        )
+        process = subprocess.Popen(command, cwd=ROOT, env=environment(**settings), stdout=out, stderr=err, text=True)
         try:
-            base = f"http://127.0.0.1:{port}"
-            wait_for(f"{base}/health/ready", process)
-            yield base, process
+            yield address_in(folder / "err", process), process
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=60)
 
 
-def wait_for(url: str, process: subprocess.Popen[str]) -> None:
-    for _ in range(300):
-        assert process.poll() is None
-        try:
-            if requests.get(url, timeout=5).status_code == 200:
-                return
-        except requests.ConnectionError:
-            time.sleep(0.1)
-    pytest.fail("it did not start")
+def address_in(log: Path, process: subprocess.Popen[str]) -> str:
+    """Where it says that it listens; what is sent there from then on is answered once a worker is there."""
+    until(lambda: READY.search(log.read_text()) or process.poll() is not None, SECONDS_TO_START)
+    found = READY.search(log.read_text())
+    assert found is not None, log.read_text()
+    return found[1]
 
 
 def signed(**changes: Any) -> dict[str, str]:
@@ -172,7 +163,7 @@ def test_a_service_in_production_tells_and_keeps_nothing_of_a_patient(tmp_path: 
         told, statuses = harass(base, {})
         assert twice_authorized(base) == b"HTTP/1.1 401 UNAUTHORIZED"
         process.terminate()
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert statuses >= {200, 400, 401, 404, 405, 412, 413, 415}
     assert leaks(*told) == []
     assert leaks(out, err) == []
@@ -187,7 +178,7 @@ def test_a_demonstration_tells_and_keeps_nothing_of_a_patient(tmp_path: Path) ->
     ):
         told, statuses = harass(base, None)
         process.terminate()
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert statuses >= {200, 400, 404, 405, 412, 413, 415}
     assert leaks(*told) == []
     assert leaks(out, err) == []
@@ -244,7 +235,7 @@ def test_the_password_of_a_database_that_is_down_is_not_printed() -> None:
         answer = requests.post(f"{base}{SIGN}/feedback", json=feedback(), timeout=30)
         assert answer.status_code == 503
         process.terminate()
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert '"unavailable"' in err
     assert leaks(out, err, answer.content) == []
 

@@ -1,6 +1,5 @@
 """A FHIR server that is slow, broken or dishonest: what each need says of it, how long it takes, who sees the token."""
 
-import gzip
 import json
 import logging
 import socket
@@ -20,12 +19,15 @@ from fhir_mappings.facts import Reading
 from tests.reading.builders import KEYS, bundle, ids, outcome, read, reading, readings, resource, unknowns
 from tests.reading.builders import whole_prefetch as whole
 from tests.support import hostile_server as hostile
+from tests.support.bombs import packed_blanks
 from tests.support.hostile_server import Behaviour, answers, hostile_server, in_turn, searchset
 
 COMPLETE, PARTIAL, UNAVAILABLE = Reading.COMPLETE, Reading.PARTIAL, Reading.UNAVAILABLE
 CLINICAL = "exam,survey,therapy,procedure,social-history,activity"
-BUDGET_MS = 400
-AT_MOST_SECONDS = 1.4
+BUDGET_MS = 2_000
+AT_MOST_SECONDS = BUDGET_MS / 1000 + 4
+"""What a busy machine may add; a read that does not keep to its budget takes twenty seconds."""
+
 KEY = "medicationAdministrations"
 CERTIFICATE = Path(__file__).with_name("localhost.pem")
 TOKEN = "a-token-that-nobody-else-may-see"
@@ -34,6 +36,7 @@ BOUNDS = Bounds(pages=5, page_bytes=200_000, all_bytes=400_000)
 
 @pytest.fixture
 def client() -> Iterator[FhirClient]:
+    """A budget that a server uses up that hangs: the rest has to be read meanwhile."""
     with FhirClient(budget_ms=BUDGET_MS, bounds=BOUNDS) as made:
         yield made
 
@@ -90,19 +93,20 @@ def timed(reader: FhirReader | None, prefetch: dict[str, Any] | None = None) -> 
         (lambda visit: visit.send(b"\x00\x01\x02 what?\r\n\r\n"), Failure.CONNECTION_FAILED),
         (answers(b" " * 200_001), Failure.TOO_LARGE),
         (hostile.never_ends, Failure.TOO_LARGE),
-        (answers(gzip.compress(b" " * 50_000_000), 200, "Content-Encoding: gzip"), Failure.TOO_LARGE),
+        (answers(packed_blanks(50), 200, "Content-Encoding: gzip"), Failure.TOO_LARGE),
         (hostile.hangs, Failure.TIMEOUT),
-        (hostile.is_slow(3), Failure.TIMEOUT),
+        (hostile.is_slow(10), Failure.TIMEOUT),
         (hostile.drips_its_headers, Failure.TIMEOUT),
         (hostile.drips_its_body, Failure.TIMEOUT),
         (hostile.says_continue_for_ever, Failure.TIMEOUT),
     ],
 )
 def test_one_search_that_fails_has_its_reason_and_the_others_are_read(
-    client: FhirClient, behaviour: Behaviour, failure: Failure
+    client: FhirClient, patient_client: FhirClient, behaviour: Behaviour, failure: Failure
 ) -> None:
+    chosen = client if failure is Failure.TIMEOUT else patient_client
     with hostile_server(MedicationAdministration=behaviour) as server:
-        chart = timed(client.reader(server.url, TOKEN))
+        chart = timed(chosen.reader(server.url, TOKEN))
     assert reading(chart, KEY) == (UNAVAILABLE, failure.value)
     assert readings(chart, COMPLETE) == [key for key in KEYS if key != KEY]
     assert ids(chart) == ["Patient/p1"]
@@ -112,18 +116,18 @@ def test_each_failure_has_its_own_sentence() -> None:
     assert len({failure.value for failure in Failure}) == len(list(Failure))
 
 
-def test_a_patient_whom_the_server_does_not_have_is_not_found(client: FhirClient) -> None:
+def test_a_patient_whom_the_server_does_not_have_is_not_found(patient_client: FhirClient) -> None:
     with hostile_server(Patient=hostile.fails_with(404)) as server:
-        chart = timed(client.reader(server.url, TOKEN))
+        chart = timed(patient_client.reader(server.url, TOKEN))
     assert reading(chart, "patient") == (UNAVAILABLE, "the FHIR server does not have it (404)")
 
 
 @pytest.mark.conforms("C45", "C54")
-def test_a_server_that_redirects_is_not_followed_and_nobody_else_sees_the_token(client: FhirClient) -> None:
+def test_a_server_that_redirects_is_not_followed_and_nobody_else_sees_the_token(patient_client: FhirClient) -> None:
     with hostile_server() as elsewhere:
         moved = answers(b"x" * 1000, 302, f"Location: {elsewhere.url}/MedicationAdministration")
         with hostile_server(MedicationAdministration=moved) as server:
-            chart = timed(client.reader(server.url, TOKEN))
+            chart = timed(patient_client.reader(server.url, TOKEN))
         assert elsewhere.asked == []
     assert reading(chart, KEY) == (UNAVAILABLE, Failure.REDIRECTED.value)
 
@@ -169,11 +173,11 @@ def test_after_a_hang_the_next_call_is_fine_and_no_thread_is_left_waiting(client
     assert readings(chart, COMPLETE) == list(KEYS)
 
 
-def test_a_server_that_is_not_there_is_a_failed_connection(client: FhirClient) -> None:
+def test_a_server_that_is_not_there_is_a_failed_connection(patient_client: FhirClient) -> None:
     with hostile_server() as server:
         gone = server.url
     with pytest.raises(NothingReadable) as refused:
-        read(reader=client.reader(gone, TOKEN))
+        read(reader=patient_client.reader(gone, TOKEN))
     assert set(refused.value.reasons.values()) == {"the connection to the FHIR server failed"}
 
 
@@ -230,7 +234,7 @@ def test_a_dripping_server_by_tls_ends_at_the_budget(behaviour: Behaviour) -> No
     ):
         started = time.monotonic()
         chart = read({"conditions": None}, reader=client.reader(server.url, TOKEN))
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 6
     assert reading(chart, KEY) == (UNAVAILABLE, "the FHIR server did not answer in time")
 
 
@@ -409,9 +413,9 @@ def test_a_value_that_is_no_answer_is_asked_from_the_server_and_what_it_held_sti
     assert ids(chart)[1:] == ["MedicationAdministration/a1", "MedicationAdministration/a2"]
 
 
-def test_a_list_stays_partial_where_the_server_fails(client: FhirClient) -> None:
+def test_a_list_stays_partial_where_the_server_fails(patient_client: FhirClient) -> None:
     with hostile_server(MedicationAdministration=hostile.fails_with(500)) as server:
-        chart = timed(client.reader(server.url, TOKEN), whole(medicationAdministrations=[given("a1")]))
+        chart = timed(patient_client.reader(server.url, TOKEN), whole(medicationAdministrations=[given("a1")]))
     assert reading(chart, KEY) == (PARTIAL, Failure.SERVER_ERROR.value)
 
 
@@ -626,11 +630,11 @@ def test_decimals_keep_their_digits_and_absurd_ones_become_texts(patient_client:
     ],
 )
 def test_an_address_that_is_not_allowed_is_never_called(
-    client: FhirClient, monkeypatch: pytest.MonkeyPatch, url: str
+    patient_client: FhirClient, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, **_: resolved(host, "93.184.215.14"))
     monkeypatch.setattr(fhir_connection, "create_connection", called_by_mistake)
-    chart = timed(client.reader(url, TOKEN), {"conditions": None})
+    chart = timed(patient_client.reader(url, TOKEN), {"conditions": None})
     assert reading(chart, KEY) == (UNAVAILABLE, "FHIR server address not allowed")
 
 
@@ -640,16 +644,16 @@ def test_an_address_that_is_not_allowed_is_never_called(
     [["10.0.0.1"], ["169.254.169.254"], ["93.184.215.14", "10.0.0.1"], ["fe80::1%eth0"], ["::ffff:10.0.0.1"]],
 )
 def test_a_name_that_resolves_to_a_private_address_is_never_called(
-    client: FhirClient, monkeypatch: pytest.MonkeyPatch, addresses: list[str]
+    patient_client: FhirClient, monkeypatch: pytest.MonkeyPatch, addresses: list[str]
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, **_: resolved(None, *addresses))
     monkeypatch.setattr(fhir_connection, "create_connection", called_by_mistake)
-    chart = timed(client.reader("https://ehr.example/fhir", TOKEN), {"conditions": None})
+    chart = timed(patient_client.reader("https://ehr.example/fhir", TOKEN), {"conditions": None})
     assert reading(chart, KEY) == (UNAVAILABLE, "FHIR server address not allowed")
 
 
 def test_the_address_that_was_checked_is_the_one_that_is_called(
-    client: FhirClient, monkeypatch: pytest.MonkeyPatch
+    patient_client: FhirClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called: list[Any] = []
 
@@ -659,20 +663,20 @@ def test_the_address_that_was_checked_is_the_one_that_is_called(
 
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, **_: resolved(None, "93.184.215.14", "93.184.215.15"))
     monkeypatch.setattr(fhir_connection, "create_connection", connect)
-    chart = timed(client.reader("https://ehr.example/fhir", TOKEN), {"conditions": None})
+    chart = timed(patient_client.reader("https://ehr.example/fhir", TOKEN), {"conditions": None})
     assert set(called) == {("93.184.215.14", 443), ("93.184.215.15", 443)}
     assert reading(chart, KEY) == (UNAVAILABLE, "the connection to the FHIR server failed")
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".example"])
 def test_a_name_that_does_not_resolve_is_a_failed_connection(
-    client: FhirClient, monkeypatch: pytest.MonkeyPatch, host: str
+    patient_client: FhirClient, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     def unresolved(*_: Any, **__: Any) -> Any:
         raise UnicodeError if host.startswith("a") else socket.gaierror
 
     monkeypatch.setattr(socket, "getaddrinfo", unresolved)
-    chart = timed(client.reader(f"https://{host}/fhir", TOKEN), {"conditions": None})
+    chart = timed(patient_client.reader(f"https://{host}/fhir", TOKEN), {"conditions": None})
     assert reading(chart, KEY) == (UNAVAILABLE, "the connection to the FHIR server failed")
 
 
@@ -685,9 +689,9 @@ def called_by_mistake(*_: Any, **__: Any) -> socket.socket:
     raise AssertionError("a call was made")
 
 
-def test_no_named_server_means_no_reader(client: FhirClient) -> None:
-    assert client.reader(None, TOKEN) is None
-    assert client.reader("", TOKEN) is None
+def test_no_named_server_means_no_reader(patient_client: FhirClient) -> None:
+    assert patient_client.reader(None, TOKEN) is None
+    assert patient_client.reader("", TOKEN) is None
 
 
 @pytest.mark.conforms("C42")
@@ -699,9 +703,11 @@ def test_an_open_server_on_this_machine_is_read_without_a_token(patient_client: 
 
 
 @pytest.mark.conforms("C42")
-def test_a_server_elsewhere_is_not_read_without_a_token(client: FhirClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_elsewhere_is_not_read_without_a_token(
+    patient_client: FhirClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(fhir_connection, "create_connection", called_by_mistake)
-    chart = timed(client.reader("https://ehr.example/fhir"), {"conditions": None})
+    chart = timed(patient_client.reader("https://ehr.example/fhir"), {"conditions": None})
     assert reading(chart, KEY) == (UNAVAILABLE, "the call brought no access token for the FHIR server")
 
 
@@ -716,10 +722,10 @@ def test_the_token_goes_with_every_request_and_each_call_has_its_own(patient_cli
 
 @pytest.mark.conforms("C54", "C108", "C109")
 def test_neither_token_nor_patient_stands_in_a_log_line_or_a_repr(
-    client: FhirClient, caplog: pytest.LogCaptureFixture
+    patient_client: FhirClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG), hostile_server(MedicationAdministration=hostile.resets) as server:
-        reader = client.reader(server.url, TOKEN)
+        reader = patient_client.reader(server.url, TOKEN)
         read(reader=reader, patient_id="secret-id")
     assert TOKEN not in repr(reader)
     assert TOKEN not in caplog.text
@@ -849,28 +855,30 @@ def test_unknowns_of_the_server_are_said_like_those_of_the_prefetch(patient_clie
 
 
 @pytest.mark.parametrize("status", [400, 404, 501])
-def test_a_server_of_dstu2_has_no_adverse_events_and_their_absence_is_no_gap(status: int, client: FhirClient) -> None:
+def test_a_server_of_dstu2_has_no_adverse_events_and_their_absence_is_no_gap(
+    status: int, patient_client: FhirClient
+) -> None:
     """hl7.org/fhir/DSTU2: there is no such resource."""
     older = bundle(resource("MedicationOrder", "d1", medicationCodeableConcept={"text": "tarlatamab"}))
     with hostile_server(AdverseEvent=hostile.fails_with(status)) as server:
-        chart = read(drafts=older, reader=client.reader(server.url, TOKEN))
-        in_r4 = read(reader=client.reader(server.url, TOKEN))
+        chart = read(drafts=older, reader=patient_client.reader(server.url, TOKEN))
+        in_r4 = read(reader=patient_client.reader(server.url, TOKEN))
     assert reading(chart, "adverseEvents") == (COMPLETE, "its version of FHIR has no such resource")
     assert reading(in_r4, "adverseEvents")[0] is UNAVAILABLE
 
 
 @pytest.mark.parametrize("key", ["AdverseEvent", "AllergyIntolerance"])
-def test_a_server_of_dstu2_that_fails_leaves_open_what_it_has(key: str, client: FhirClient) -> None:
+def test_a_server_of_dstu2_that_fails_leaves_open_what_it_has(key: str, patient_client: FhirClient) -> None:
     older = bundle(resource("MedicationOrder", "d1", medicationCodeableConcept={"text": "tarlatamab"}))
     status = 500 if key == "AdverseEvent" else 404
     with hostile_server(**{key: hostile.fails_with(status)}) as server:
-        chart = read(drafts=older, reader=client.reader(server.url, TOKEN))
+        chart = read(drafts=older, reader=patient_client.reader(server.url, TOKEN))
     assert readings(chart, UNAVAILABLE) == ["adverseEvents" if key == "AdverseEvent" else "allergies"]
 
 
-def test_an_adverse_event_that_a_server_of_dstu2_sends_all_the_same_counts(client: FhirClient) -> None:
+def test_an_adverse_event_that_a_server_of_dstu2_sends_all_the_same_counts(patient_client: FhirClient) -> None:
     older = bundle(resource("MedicationOrder", "d1", medicationCodeableConcept={"text": "tarlatamab"}))
     with hostile_server(AdverseEvent=answers(searchset(resource("AdverseEvent", "e1")))) as server:
-        chart = read(drafts=older, reader=client.reader(server.url, TOKEN))
+        chart = read(drafts=older, reader=patient_client.reader(server.url, TOKEN))
     assert reading(chart, "adverseEvents") == (COMPLETE, "")
     assert "AdverseEvent/e1" in ids(chart)

@@ -200,8 +200,28 @@ def test_a_wrong_option_ends_it_with_its_name(
 # --- killed, and run again --------------------------------------------------------------------------------------------
 
 
+STOPS_BEFORE_THE_END = """
+import sys, time
+from cds_service.replay import job
+from cds_service.replay.__main__ import main
+
+asked, ahead = job.ask_shard, iter(range(40))
+
+
+def ask_shard(*given):
+    if next(ahead, None) is None:
+        time.sleep(600)
+    return asked(*given)
+
+
+job.ask_shard = ask_shard
+sys.exit(main(sys.argv[1:]))
+"""
+"""The command, which waits after 40 parts: however late the kill comes, it comes before the end."""
+
+
 def started(*arguments: str | Path) -> subprocess.Popen[str]:
-    line = [sys.executable, "-m", "cds_service.replay", *map(str, arguments)]
+    line = [sys.executable, "-c", STOPS_BEFORE_THE_END, *map(str, arguments)]
     return subprocess.Popen(line, cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL, text=True)
 
 
@@ -217,7 +237,7 @@ def test_a_killed_replay_goes_on_where_it_was_and_gives_the_same(tmp_path: Path)
     arguments += ["--processes", "1", "--patients-a-part", "1"]
     with started(*arguments) as process:
         try:
-            until = time.monotonic() + 60
+            until = time.monotonic() + 120
             while len(finished_parts(work)) < 3:
                 assert process.poll() is None
                 assert time.monotonic() < until

@@ -30,6 +30,7 @@ import psycopg
 import requests
 
 from tests.support import postgres
+from tests.support.ports import free_port
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 CERTIFICATE: Final = str(ROOT / "tests" / "reading" / "localhost.pem")
@@ -37,7 +38,7 @@ SIGN: Final = "/cds-services/tarlatamab-order-sign"
 EXAMPLE: Final[dict[str, Any]] = json.loads(
     (ROOT / "examples" / "order-sign-late-second-dose.json").read_text(encoding="utf-8")
 )
-SECONDS_TO_START: Final = 60
+SECONDS_TO_START: Final = 120
 SECONDS_DOWN: Final = 5
 """`fail_timeout` of deploy/nginx.conf: after that a machine that is back is asked again."""
 
@@ -52,13 +53,6 @@ def missing() -> str:
     wanted = {"nginx-light": nginx_program(), "postgresql": postgres.programs()}
     absent = [package for package, program in wanted.items() if program is None]
     return f"apt install {' '.join(absent)}" if absent else ""
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 # --- the processes --------------------------------------------------------------------------------------------
@@ -93,7 +87,7 @@ class Machine:
         began = time.monotonic()
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=60)
             while self._listens():
                 time.sleep(0.001)
         return began, time.monotonic()
@@ -155,7 +149,7 @@ def nginx(machines: Sequence[Machine], folder: Path) -> Iterator[str]:
         yield f"https://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 # --- the load -------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from html import unescape
 from pathlib import Path
 from threading import Event, Semaphore, Thread
@@ -82,7 +82,7 @@ def answering(reply: bytes, *, seconds: float = 0) -> Iterator[str]:
                     line, _ = listening.accept()
                 except OSError:
                     return
-                with line:
+                with line, suppress(OSError):  # who has seen enough closes, and may reset
                     line.recv(65_536)
                     line.sendall(reply)
                     over.wait(seconds)

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,12 +18,15 @@ from typing import Any, Final
 import pytest
 import requests
 
+from tests.support.ports import free_port
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 LOADER_TOKEN: Final = "loader"
 SECRET: Final = "only-for-tests"
 READS_ALL: Final = "reads-all"
 READS_NO_OBSERVATIONS: Final = "reads-no-observations"
 LIVES_SHORTLY: Final = 600
+SECONDS_TO_START: Final = 120
 MAY_READ: Final = (
     "Patient",
     "Condition",
@@ -63,7 +65,7 @@ class RealFhirServer:
         answer = requests.post(
             f"{self.root}/auth/token",
             data={"grant_type": "client_credentials", "client_id": client, "client_secret": SECRET},
-            timeout=20,
+            timeout=60,
         )
         assert answer.status_code == 200, answer.text[:2000]
         return str(answer.json()["access_token"])
@@ -80,12 +82,6 @@ def interpreter() -> Path:
     if named or folder.exists() or os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def settings(port: int, folder: Path) -> dict[str, Any]:
@@ -129,20 +125,18 @@ def running(folder: Path) -> Iterator[RealFhirServer]:
         finally:
             process.terminate()
             try:
-                process.wait(timeout=10)
+                process.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 process.kill()
 
 
 def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(300):
-        if process.poll() is not None:
-            break
-        try:
-            if requests.get(url, timeout=5).status_code == 200:
+    deadline = time.monotonic() + SECONDS_TO_START
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(requests.RequestException):  # a timeout too: it is about to start
+            if requests.get(url, timeout=20).status_code == 200:
                 return
-        except requests.ConnectionError:
-            time.sleep(0.1)
+        time.sleep(0.1)
     pytest.fail(f"the real FHIR server did not start:\n{log.read_text(errors='replace')[-3000:]}")
 
 

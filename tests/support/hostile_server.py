@@ -181,10 +181,12 @@ def fails_with(status: int) -> Behaviour:
 
 def in_turn(*behaviours: Behaviour) -> Behaviour:
     """The first request gets the first behaviour, and so on; the last one stays."""
-    left = list(behaviours)
+    left, lock = list(behaviours), threading.Lock()
 
     def behave(visit: Visit) -> None:
-        (left.pop(0) if len(left) > 1 else left[0])(visit)
+        with lock:  # two that come at once are the first and the second
+            chosen = left.pop(0) if len(left) > 1 else left[0]
+        chosen(visit)
 
     return behave
 

@@ -10,7 +10,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,7 @@ from typing import Any, Final
 
 import psycopg
 
+from tests.support.ports import free_port
 from tests.support.running import children_of
 
 try:
@@ -31,7 +31,7 @@ else:
     pwd = _pwd
 
 MISSING: Final = "PostgreSQL is not installed: apt install postgresql"
-SECONDS_TO_START: Final = 60
+SECONDS_TO_START: Final = 120
 
 
 def programs() -> Path | None:
@@ -51,7 +51,7 @@ class Cluster:
         self._folder = Path(tempfile.mkdtemp(prefix="postgres-of-tests-"))
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
-        self.port = _free_port()
+        self.port = free_port()
         if self._user:
             shutil.chown(self._folder, self._user["user"], self._user["group"])
         made = subprocess.run(
@@ -125,7 +125,7 @@ class Cluster:
         """End it as a crash does, in the middle of whatever it does."""
         self.send(signal.SIGKILL)
         assert self._process is not None
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=60)
 
     def start_if_down(self) -> None:
         """For whoever killed it, so that others find it."""
@@ -137,10 +137,10 @@ class Cluster:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             try:
-                self._process.wait(timeout=20)
+                self._process.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-                self._process.wait(timeout=10)
+                self._process.wait(timeout=60)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def database(self) -> str:
@@ -156,7 +156,7 @@ class Cluster:
 
 def _stands_still(pid: int) -> None:
     """Wait until this process is stopped, or gone: a signal is sent sooner than it is obeyed."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         try:
             status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
@@ -175,10 +175,3 @@ def _somebody_else() -> dict[str, Any]:
     names = {entry.pw_name for entry in pwd.getpwall()}
     entry = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
