@@ -173,10 +173,11 @@ def dose_after(episode: Episode, course: Course) -> bool:
 
 
 def position_slots(position: Position | None) -> dict[str, str]:
-    """The slots that say what is due; none without a position."""
+    """The slots that say what is due; without a position only that it is not certain."""
     if position is None:
-        return {}
+        return {"what_is_due": "what is due, and when, is not certain"}
     return {
+        "what_is_due": f"{position.due} ({position.name}) is due on {position.due_on.isoformat()}",
         "due": str(position.due),
         "position": position.name,
         "due_on": position.due_on.isoformat(),

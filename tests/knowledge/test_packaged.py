@@ -49,6 +49,7 @@ SLOTS: Final[Mapping[str, str]] = {
     "amount": "8 mg",
     "given": "1 mg on 2026-01-13",
     "earliest": "2026-01-19",
+    "what_is_due": "10 mg (C12D15) is due on 2026-01-20",
     "read": "could only be read in part",
     "checked": "could only be checked in part",
 }
