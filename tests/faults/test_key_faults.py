@@ -119,10 +119,16 @@ def test_a_key_server_that_hangs_holds_up_unknown_keys_alone_and_for_three_secon
         assert (line["state"], line["error"]) == ("unavailable", "TIMEOUT")
 
 
+@pytest.fixture(scope="module")
+def well(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A service whose key server answers."""
+    with key_server() as keys, service(tmp_path_factory.mktemp("keys"), keys) as served:
+        yield served
+
+
 @pytest.mark.parametrize(("minutes", "status"), [(-30, 401), (30, 401), (0, 200)])
-def test_a_client_whose_clock_is_far_off_is_refused(tmp_path: Path, minutes: int, status: int) -> None:
-    with key_server() as keys, service(tmp_path, keys) as served:
-        at = datetime.fromtimestamp(time.time() + 60 * minutes, UTC)
-        made = token(claims(at))
-        answer = requests.post(served.base + SIGN, json=CALL, headers={"Authorization": f"Bearer {made}"}, timeout=20)
-        assert answer.status_code == status
+def test_a_client_whose_clock_is_far_off_is_refused(well: Running, minutes: int, status: int) -> None:
+    at = datetime.fromtimestamp(time.time() + 60 * minutes, UTC)
+    made = token(claims(at))
+    answer = requests.post(well.base + SIGN, json=CALL, headers={"Authorization": f"Bearer {made}"}, timeout=20)
+    assert answer.status_code == status
