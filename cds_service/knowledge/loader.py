@@ -60,25 +60,35 @@ FILE_KEYS: Final = frozenset(
 SENTENCES: Final = frozenset({"summary", "many", "beside", "line", "detail", "label", "does", "orders", "instructs"})
 
 
+DEEPEST: Final = 50
+"""Levels of a YAML file; what composes it goes down them in C, where nothing stops it."""
+
+
 class Refusal(KnowledgeError):
     """A place in the knowledge file and what is wrong there."""
 
 
-class _Text(yaml.SafeLoader):
-    """Reads every scalar as text and remembers the line of every mapping and list entry.
+_Parser: Any = getattr(
+    yaml, "CSafeLoader", yaml.SafeLoader
+)  # that of libyaml, if it was built with it: nine times as fast
 
-    Anchors, aliases and tags are refused: an alias can stand for a billion values, or for what it stands in.
-    """
 
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        marks = (getattr(event, "anchor", None), getattr(event, "tag", None))
-        if marks != (None, None):
-            raise yaml.MarkedYAMLError(problem="anchors, aliases and tags are not read", problem_mark=event.start_mark)
-        return super().compose_node(parent, index)
+class _Text(_Parser):  # type: ignore[misc]
+    """Reads every scalar as text and remembers the line of every mapping and list entry."""
 
 
 _Text.yaml_implicit_resolvers = {}
+
+
+def _refuse_what_is_not_read(text: str) -> None:
+    """Before anything is composed: an alias can stand for a billion values, or for what it stands in."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Text):
+        if getattr(event, "anchor", None) is not None or getattr(event, "tag", None) is not None:
+            raise yaml.MarkedYAMLError(problem="anchors, aliases and tags are not read", problem_mark=event.start_mark)  # type: ignore[arg-type]
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise RecursionError
 
 
 class Node:
@@ -393,6 +403,7 @@ def _places(given: Mapping[str, Node]) -> dict[str, int]:
 def document(text: str, file: str) -> Node:
     """A YAML file whose every scalar is a text. Raises: KnowledgeError where it is no YAML or empty."""
     try:
+        _refuse_what_is_not_read(text)
         root: Any = yaml.compose(text, Loader=_Text)
     except RecursionError:
         raise Refusal(f"{file} is nested too deeply") from None

@@ -8,13 +8,14 @@ from typing import Any, Final
 
 import yaml
 
+_TEXTS: Final = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # that of libyaml, if it was built with it
 FILE: Final = Path(__file__).with_name("statements.yaml")
 DIFFERENCE: Final = "{topic}. Seed: {seed}. Label: {label}. Here: {behaviour}."
 
 
 def paraphrases(file: Path = FILE) -> Mapping[str, str]:
     """By the number with which rows cite them: `S3`, `D-19`. Statements of the label are cited by table, not here."""
-    sections = yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)["sections"]  # noqa: S506 - it makes texts only
+    sections = yaml.load(file.read_text(encoding="utf-8"), Loader=_TEXTS)["sections"]  # noqa: S506 - it makes texts only
     return {
         statement["id"]: _text(statement, section)
         for section in sections

@@ -553,3 +553,19 @@ def test_every_question_that_needs_something_can_be_asked() -> None:
 
 def test_the_needs_that_a_row_may_name_are_those_that_are_read() -> None:
     assert {template.key for template in PREFETCH} == requirements.NEEDS
+
+
+@pytest.mark.parametrize("levels", [loader.DEEPEST + 1, 100_000])
+def test_a_file_nested_deeper_than_can_be_composed_is_refused(levels: int) -> None:
+    with pytest.raises(KnowledgeError, match=r"nested too deeply|maximum nesting depth"):
+        loader.document("[" * levels + "]" * levels, "k.yaml")
+
+
+def test_a_file_at_the_deepest_level_is_read() -> None:
+    assert loader.document("[" * loader.DEEPEST + "]" * loader.DEEPEST, "k.yaml").items()
+
+
+@pytest.mark.parametrize("text", ["a: &x 1", "a: *x", "a: !!str 1", "? &x a\n: 1"])
+def test_anchors_aliases_and_tags_are_refused_before_anything_is_composed(text: str) -> None:
+    with pytest.raises(KnowledgeError, match=r"k.yaml:1 .*anchors, aliases and tags are not read"):
+        loader.document(text, "k.yaml")
