@@ -28,7 +28,7 @@ WCAG: Final = {
     "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]},
     "resultTypes": ["violations"],  # all is checked; what passes is not described node by node, which takes longest
 }
-CLOSED: Final = "net::ERR_CONNECTION_RESET"
+CLOSED: Final = ("net::ERR_CONNECTION_RESET", "net::ERR_CONNECTION_CLOSED", "net::ERR_SOCKET_NOT_CONNECTED")
 """Python's own server closes each connection after its answer: a page that is left may find one closed under its hands.
 
 What a page needs and does not get is seen by what it shows.
@@ -62,7 +62,7 @@ def listen(page: Page, heard: list[str]) -> None:
     """Keeps what the page complains of: scripts that fail, parts that are missing or that its policy refuses."""
 
     def console(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"} and CLOSED not in message.text:
+        if message.type in {"error", "warning"} and not any(text in message.text for text in CLOSED):
             heard.append(message.text)
 
     page.on("console", console)

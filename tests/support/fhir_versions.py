@@ -224,6 +224,19 @@ def _event_5(made: Resource) -> Resource:
 # --- whole calls ------------------------------------------------------------------------------------------------------
 
 
+def _service_2(made: Resource) -> Resource:
+    del made["intent"]
+    return made | {"resourceType": "ProcedureRequest"}
+
+
+def _service_3(made: Resource) -> Resource:
+    return made | {"resourceType": "ProcedureRequest"}
+
+
+def _service_5(made: Resource) -> Resource:
+    return made | {"code": {"concept": made["code"]}}
+
+
 def _same(made: Resource) -> Resource:
     return made
 
@@ -231,6 +244,7 @@ def _same(made: Resource) -> Resource:
 VERSIONS: Final[Mapping[str, Mapping[str, Version]]] = {
     "DSTU2": {
         "MedicationRequest": _order_2,
+        "ServiceRequest": _service_2,
         "MedicationAdministration": _administration_2,
         "Condition": _condition_2,
         "Observation": _observation_2,
@@ -240,6 +254,7 @@ VERSIONS: Final[Mapping[str, Mapping[str, Version]]] = {
     },
     "STU3": {
         "MedicationRequest": _order_3,
+        "ServiceRequest": _service_3,
         "MedicationAdministration": _administration_3,
         "Condition": _condition_3,
         "Observation": _observation_3,
@@ -249,6 +264,7 @@ VERSIONS: Final[Mapping[str, Mapping[str, Version]]] = {
     },
     "R5": {
         "MedicationRequest": _order_5,
+        "ServiceRequest": _service_5,
         "MedicationAdministration": _administration_5,
         "Procedure": _procedure_5,
         "AdverseEvent": _event_5,
@@ -275,4 +291,6 @@ def call_in(version: str, body: Mapping[str, Any]) -> Resource:
 
 def renamed(version: str, text: str) -> str:
     """References to R4's orders as this version names them."""
+    if version in {"DSTU2", "STU3"}:
+        text = re.sub(r"ServiceRequest(?=[/:])", "ProcedureRequest", text)
     return re.sub(r"MedicationRequest(?=[/:])", "MedicationOrder", text) if version == "DSTU2" else text
