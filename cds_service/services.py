@@ -246,14 +246,14 @@ class DrugReview:
 
 def with_orders_of_another_kind(chart: Chart) -> Chart:
     """The chart; without an order of the drug, what is called by it and is no medication order is an unknown."""
-    kinds = {reference_of(draft): _recognised(draft, chart.medications) for draft in chart.draft_orders}
-    orders = [draft for draft in chart.draft_orders if _is_medication_order(draft)]
-    if any(kinds[reference_of(order)] in {Recognition.DRUG, Recognition.UNREADABLE} for order in orders):
+    may_be = {Recognition.DRUG, Recognition.UNREADABLE}
+    found = [draft for draft in chart.draft_orders if _recognised(draft, chart.medications) in may_be]
+    if any(_is_medication_order(draft) for draft in found):
         return chart
     others = tuple(
-        Unknown(what=ANOTHER_KIND, why="only medication orders are assessed", reference=draft)
-        for draft, kind in kinds.items()
-        if kind is Recognition.DRUG and (chart.selections is None or draft in chart.selections)
+        Unknown(what=ANOTHER_KIND, why="only medication orders are assessed", reference=reference_of(draft))
+        for draft in found
+        if chart.selections is None or reference_of(draft) in chart.selections
     )
     return replace(chart, unknowns=(*chart.unknowns, *others))
 

@@ -206,6 +206,14 @@ def test_k1_an_order_of_another_kind_about_the_time_around_a_dose_is_none_of_the
     assert answer(LATE, of_another_kind("ServiceRequest", code={"text": text})) == []
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_k1_another_order_under_the_same_id_hides_none_of_the_drug(place: int) -> None:
+    body = of_another_kind("ServiceRequest", code={"text": "Tarlatamab infusion"})
+    drafts(body).insert(place, drafts(of_another_kind("ServiceRequest", code={"text": "Infusion chair"}))[0])
+    (card,) = answer(LATE, body)
+    assert card["source"]["topic"]["code"] == "REC-ANOTHER-KIND"
+
+
 def test_k1_beside_the_medication_order_an_order_of_another_kind_changes_nothing() -> None:
     body = LATE.request()
     drafts(body).extend(drafts(of_another_kind("ServiceRequest", code={"text": "Tarlatamab infusion visit"})))
