@@ -121,6 +121,13 @@ def test_a_later_grade_0_closes_a_grade_observation() -> None:
     assert answer.about(0) == FITS
 
 
+@pytest.mark.parametrize(("closed", "cards"), [("12:00", FITS), ("08:00", [HOLD_CRS])])
+def test_of_two_grades_of_one_day_the_later_by_the_clock_counts(closed: str, cards: list[str]) -> None:
+    seen = crs(1, day(-3, "10:00"), course=Course.POINT, ref="seen")
+    over = crs(0, day(-3, closed), course=Course.POINT, ref="over")
+    assert ask(order("10"), give(-7, "1"), seen, over).about(0) == cards
+
+
 def test_ice_10_closes_an_icans_observation_and_an_earlier_one_does_not() -> None:
     assert ask(order("10"), give(-7, "1"), ice(8, -5), ice(10, -3)).about(0) == FITS
     assert ask(order("10"), give(-7, "1"), ice(10, -5), ice(8, -3)).about(0) == [HOLD_NEURO]
@@ -250,6 +257,12 @@ def test_only_the_newest_result_of_an_analyte_holds() -> None:
 def test_of_two_results_of_one_day_the_later_clock_time_holds() -> None:
     worse = labs_but(lab(Analyte.PLATELETS, "60", day(-1, "08:00")), lab(Analyte.PLATELETS, "30", day(-1, "18:00")))
     assert "cytopenia/withhold critical" in ask(order("10"), *IN_TREATMENT, labs=worse).kinds
+
+
+@pytest.mark.parametrize("values", [("30", "60"), ("60", "30")])
+def test_of_two_results_of_one_moment_the_worse_holds_in_whatever_order_they_came(values: tuple[str, str]) -> None:
+    both = labs_but(*[lab(Analyte.PLATELETS, value, day(-1, "08:00")) for value in values])
+    assert "cytopenia/withhold critical" in ask(order("10"), *IN_TREATMENT, labs=both).kinds
 
 
 def test_results_before_the_first_exposure_hold_nothing() -> None:

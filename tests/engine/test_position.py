@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine.builders import ask, course, give, gives, iso, order
+from cds_service.engine.course import position_after
+from tests.engine.builders import ask, course, give, gives, iso, order, rulebook
 
 K_TO_POSITION = [
     (2, "C2D1"),
@@ -34,6 +35,13 @@ def test_after_the_first_10_mg_c1d15_is_due_seven_days_later() -> None:
 @pytest.mark.parametrize(("k", "position"), K_TO_POSITION)
 def test_from_two_treatment_doses_on_the_cycle_counts_two_doses_each_and_14_days(k: int, position: str) -> None:
     assert ask(order("10"), *course(k, -13)).expected("monitoring") == ("10 mg", position, iso(1))
+
+
+@pytest.mark.parametrize(("k", "position"), [(0, "C1D8"), (1, "C1D15"), *K_TO_POSITION])
+def test_the_position_after_so_many_10_mg_doses_has_the_same_name_where_doses_are_only_drawn(
+    k: int, position: str
+) -> None:
+    assert position_after(k, rulebook().regimen) == position
 
 
 @pytest.mark.parametrize(("k", "last_day_before_a_restart"), [(0, 14), (1, 21), (2, 28), (3, 28), (4, 28), (9, 28)])

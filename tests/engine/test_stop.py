@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
+from cds_service.engine.advice import Finding
+from cds_service.engine.case import Call, without_an_order
+from cds_service.engine.rulebook import Against, against
 from fhir_mappings.facts import (
     Analyte,
     Course,
+    DrugAllergy,
     FeedingFinding,
     NotRecorded,
     OrganFinding,
@@ -18,6 +23,7 @@ from fhir_mappings.facts import (
     ToxicityRecord,
 )
 from tests.engine.builders import (
+    AT,
     NORMAL_LABS,
     WOMAN,
     ask,
@@ -37,6 +43,8 @@ from tests.engine.builders import (
     organ,
     pregnancy,
     read,
+    rulebook,
+    state_of,
     toxicity,
 )
 
@@ -411,3 +419,29 @@ def test_an_ungraded_record_between_two_results_of_grade_4_is_no_recovery(betwee
     record = toxicity(Syndrome.NEUTROPENIA, between, -35)
     answer = ask(order("10"), *course(4, -14), record, labs=labs)
     assert ("cytopenia/discontinue critical" in answer.about(0)) is stops
+
+
+# --- the picture of the course -------------------------------------------------------------------------------------
+
+
+def against_of(*facts: Any) -> Against:
+    state = state_of(*IN_TREATMENT, DrugAllergy(reference="AllergyIntolerance/x", name="tarlatamab"), *facts)
+    return against(without_an_order(Call(regimen=rulebook().regimen, state=state, at=AT)))
+
+
+def rows_of(findings: Iterable[Finding]) -> list[str]:
+    return [finding.row.id for finding in findings]
+
+
+def test_a_picture_of_the_course_leaves_out_nothing_that_stands_against_the_drug() -> None:
+    found = against_of(crs(4, -5), *labs_but(lab(Analyte.PLATELETS, "30", -1)))
+    assert rows_of(found.stops) == ["CRS-STOP-G4"]
+    assert "PLT-HOLD" in rows_of(found.holds)
+    assert rows_of(found.checks) == ["CLARIFY-ALLERGY"]
+    assert (found.confirmations, found.failed) == ((), ())
+
+
+def test_a_stop_on_an_unconfirmed_record_is_told_apart() -> None:
+    found = against_of(crs(4, -5, confirmed=False))
+    assert found.stops == ()
+    assert rows_of(found.confirmations) == ["CRS-STOP-G4"]

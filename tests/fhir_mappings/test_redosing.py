@@ -203,3 +203,9 @@ def test_a_dose_that_the_order_does_not_have_is_not_changed() -> None:
 )
 def test_a_text_is_reworded_with_certainty_or_not_at_all(text: str, expected: str | None) -> None:
     assert restated(text, Decimal(10), Decimal(1)) == expected
+
+
+@pytest.mark.parametrize(("length", "expected"), [(4000, True), (4001, False)])
+def test_a_text_longer_than_anybody_reads_is_not_reworded(length: int, expected: bool) -> None:
+    text = "Give 10 mg" + " " * (length - len("Give 10 mg"))
+    assert (restated(text, Decimal(10), Decimal(1)) is not None) is expected
