@@ -9,6 +9,7 @@ from typing import Final
 from bench.measure import Options, measure
 from bench.pages import page
 from bench.patients import ROOT
+from bench.replayed import kept
 
 PAGE: Final = ROOT / "docs" / "performance.md"
 
@@ -25,7 +26,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--print", action="store_true", help="print the page in place of writing it")
     given = parser.parse_args(arguments)
     options = Options(rounds=given.rounds, seconds=given.seconds, memory_calls=given.memory_calls)
-    text = page(measure(options, lambda what: print(what, file=sys.stderr)), options)
+    replayed = kept()
+    text = page(measure(options, lambda what: print(what, file=sys.stderr)), options, replayed)
     if given.print:
         print(text)
     else:

@@ -3,8 +3,9 @@
     .venv/bin/python -m bench.bulk write FOLDER [--patients 1000] [--treated 0.1]
     .venv/bin/python -m bench.bulk measure FOLDER
 
-The same seed gives the same files. `measure` prints seconds and patients a second for reading and for asking, and the
-peak of resident memory; compare on one machine. The figures of docs/replay.md are from 100,000 patients.
+The same seed gives the same files. `measure` prints what it found, and keeps it (bench/replay.json) for the page that
+`python -m bench` writes; with `--print` it only prints. Compare on one machine. The kept figures are of 100,000
+patients, 0.005 of them treated.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import duckdb
 import msgspec
 
 from bench.patients import DIAGNOSES, DRUGS, LABORATORY, VITAL_SIGNS
+from bench.replayed import Replayed, Scaling, keep, section
 
 Resource = dict[str, Any]
 
@@ -200,21 +202,27 @@ def write(folder: Path, patients: int, treated: float) -> int:
     return resources
 
 
-def measure(folder: Path) -> None:
+def measure(folder: Path) -> Scaling:
     """Replay it with one and with two processes, in processes of their own."""
     size = sum(path.stat().st_size for path in folder.iterdir())
     patients = sum(line.count(b"\n") for path in folder.glob("Patient.*") for line in path.open("rb"))
-    print(f"{patients:,} patients, {size / 1e6:,.0f} MB", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
-        for processes in (1, 2):
-            print(_run(folder, Path(scratch), processes, patients), flush=True)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"largest process: {peak:,.0f} MB resident")
+        out = Path(scratch) / "cards.parquet"
+        one, _ = _run(folder, out, 1)
+        two, treated = _run(folder, out, 2)
+        return Scaling(
+            patients=patients,
+            megabytes=size / 1e6,
+            treated=treated,
+            orders=_orders_in(out),
+            one=one,
+            two=two,
+            largest=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
+        )
 
 
-def _run(folder: Path, scratch: Path, processes: int, patients: int) -> str:
-    """A whole replay: how long the export was read, and how long its orders were asked about."""
-    out = scratch / f"{processes}.parquet"
+def _run(folder: Path, out: Path, processes: int) -> tuple[Replayed, int]:
+    """A whole replay, how long its parts took, and how many patients had orders."""
     command = [sys.executable, "-m", "cds_service.replay", str(folder), "--out", str(out)]
     command += ["--processes", str(processes), "--timezone", "Europe/Berlin"]
     began, cpu = time.perf_counter(), _cpu_of_children()
@@ -224,17 +232,14 @@ def _run(folder: Path, scratch: Path, processes: int, patients: int) -> str:
     if process.returncode != 0:
         sys.exit(f"the replay ended with {process.returncode}: {said[-1][1].strip() if said else 'nothing said'}")
     sifted, chosen = next((seconds, line.split()[0]) for seconds, line in said if "patients with orders" in line)
-    asked = said[-1][0] - sifted
-    number = int(chosen.replace(",", ""))
+    run = Replayed(processes=processes, whole=whole, cpu=cpu, reading=sifted, asking=said[-1][0] - sifted)
+    return run, int(chosen.replace(",", ""))
+
+
+def _orders_in(out: Path) -> int:
     with duckdb.connect() as base:
         query = """SELECT count(DISTINCT (patient, "order", moment)) FROM read_parquet($1)"""
-        orders = base.execute(query, [str(out)]).fetchall()[0][0]
-    return (
-        f"{processes} process{'es' if processes > 1 else ''}: {whole:.0f} s, {cpu:.0f} s of CPU; "
-        f"read in {sifted:.1f} s ({patients / sifted:,.0f} patients/s), "
-        f"{orders:,} orders of {number:,} patients asked in {asked:.1f} s "
-        f"({number / asked:.1f} patients/s, {orders / asked:.0f} orders/s)"
-    )
+        return int(base.execute(query, [str(out)]).fetchall()[0][0])
 
 
 def _cpu_of_children() -> float:
@@ -251,11 +256,15 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--patients", type=int, default=1_000)
     parser.add_argument("--treated", type=float, default=0.1, help="the part of them with orders of the drug")
+    parser.add_argument("--print", action="store_true", help="print what was measured, and keep what was")
     given = parser.parse_args(arguments)
     if given.what == "write":
         print(f"{write(given.folder, given.patients, given.treated):,} resources in {given.folder}")
-    else:
-        measure(given.folder)
+        return
+    found = measure(given.folder)
+    print(section(found))
+    if not given.print:
+        keep(found)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,18 @@ from typing import Final
 
 from bench.figures import MET, at_least, at_most, middle, shown, table
 from bench.measure import SIZES, Against, Options, Results, Run
+from bench.replayed import Scaling, section
 
 INTRODUCTION: Final = """\
 # What a call costs
 
 Written by `python -m bench` (options: `--help`), which builds invented patients from a seed (`bench/patients.py`),
-starts the service as `gunicorn.conf.py` says (one worker, threads), calls `tarlatamab-order-sign` from 8 connections
-(wrk, or threads where it is not there) and measures two floors in turns with it: a static card on Flask under the same
-gunicorn, which reads the body and decides nothing, and `msgspec.json.decode` of the same bytes, which takes as long as
-`orjson.loads`. The callers share the processors with the service. Absolute times are of one machine at one time; **the
-ratios to the floors are what counts**. What one call may hold at most is in [evidence.md](evidence.md).
+starts the service as `gunicorn.conf.py` and `deploy/` say (one worker, threads), calls `tarlatamab-order-sign` from 8
+connections (wrk, or threads where it is not there) and measures two floors in turns with it: a static card on Flask
+under the same gunicorn, which reads the body and decides nothing, and `msgspec.json.decode` of the same bytes, which
+takes as long as `orjson.loads`. The callers share the processors with the service. Absolute times are of one machine
+at one time; **the ratios to the floors are what counts**. What one call may hold at most is in
+[evidence.md](evidence.md).
 """
 INSIDE: Final = """\
 ## Where the time goes
@@ -33,8 +35,8 @@ quarter more than `bench/budget.json` says; `python -m bench.budget` writes that
 """
 
 
-def page(results: Results, options: Options) -> str:
-    """The whole document."""
+def page(results: Results, options: Options, replayed: Scaling) -> str:
+    """The whole document; `replayed` was measured apart."""
     parts = [
         INTRODUCTION,
         _conditions(results, options),
@@ -42,6 +44,7 @@ def page(results: Results, options: Options) -> str:
         f"## Patients\n\n{_patients(results)}",
         f"## Cost against size\n\n{_sizes(results)}",
         INSIDE,
+        section(replayed),
     ]
     return "\n".join(parts)
 

@@ -1,4 +1,4 @@
-"""A service under gunicorn as `gunicorn.conf.py` says, on a free port, and what its processes cost (Linux)."""
+"""A service under gunicorn as `gunicorn.conf.py` and `deploy/` say, on a free port, and what it costs (Linux)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from bench.patients import NOW, ROOT
 SERVICE: Final = "app:create_app()"
 LISTENING: Final = re.compile(r"Listening at: http://127\.0\.0\.1:(\d+)")
 SECONDS_TO_START: Final = 60
+AS_DEPLOYED: Final = {"MALLOC_ARENA_MAX": "1"}
 TICK: Final = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -62,6 +63,7 @@ def served(folder: Path, application: str = SERVICE, *, workers: int = 1) -> Ite
         command = [*("-m", "gunicorn", application), *("--bind", "127.0.0.1:0", "--workers", str(workers))]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CDS_")}
         settings = {"CDS_NOW": NOW, "CDS_DATABASE_URL": f"sqlite:///{folder}/cds.sqlite3", "PYTHONHASHSEED": "0"}
+        settings |= AS_DEPLOYED
         started = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, *command], cwd=ROOT, env=inherited | settings, stdout=log, stderr=subprocess.STDOUT

@@ -8,7 +8,8 @@ from bench import figures
 from bench.load import Load, of_wrk
 from bench.measure import SIZES, Against, Growth, Options, Results, Run
 from bench.pages import page
-from bench.patients import PATIENTS, intensive_care, of_size, typical, with_six_keys_to_read
+from bench.patients import PATIENTS, ROOT, intensive_care, of_size, typical, with_six_keys_to_read
+from bench.replayed import Replayed, Scaling, kept, section
 from bench.slow_fhir import answer_to
 
 
@@ -80,6 +81,17 @@ def test_what_wrk_says_in_microseconds_is_told_in_milliseconds() -> None:
     assert of_wrk(said) == Load(calls=300, calls_per_second=150, p50=5, p95=8, p99=9.5, failed=0)
 
 
+SCALING = Scaling(
+    patients=100_000,
+    megabytes=1_838,
+    treated=500,
+    orders=2_968,
+    one=Replayed(processes=1, whole=81, cpu=70, reading=40, asking=43),
+    two=Replayed(processes=2, whole=45, cpu=71, reading=20, asking=21.5),
+    largest=1_200,
+)
+
+
 def test_the_page_says_of_each_target_whether_it_is_met() -> None:
     load = Load(calls=900, calls_per_second=400, p50=15, p95=20, p99=60, failed=0)
     run = Run(load=load, cpu_ms=2.5)
@@ -99,8 +111,25 @@ def test_the_page_says_of_each_target_whether_it_is_met() -> None:
             cores=2,
         ),
         Options(rounds=1),
+        SCALING,
     )
     assert "| 200 KB: CPU of a call | ≤ 3.00 ms | 2.50 ms | met |  |" in written
     assert "| ≤ 50.0 ms | 60.0 ms | not met: 1.20 times as much | eight calls wait for one processor |" in written
     assert "| calls/s of two workers against one | ≥ 1.80 | 1.95 | met |  |" in written
     assert written.count(" | met |") + written.count(" | not met") == 12
+    assert written.endswith(section(SCALING))
+
+
+def test_a_replay_is_told_in_patients_and_orders_a_second_and_how_it_scales() -> None:
+    written = section(SCALING)
+    assert "100,000 made patients\n(1,838 MB of NDJSON), 500 of them treated, with 2,968 orders" in written
+    assert "| the whole replay, s | 81.0 | 45.0 | 1.80 |" in written
+    assert "| reading the export: patients/s | 2,500 | 5,000 | 2.00 |" in written
+    assert "| asking about their orders: treated patients/s | 11.6 | 23.3 | 2.00 |" in written
+    assert "| the same: orders/s | 69.0 | 138 | 2.00 |" in written
+
+
+def test_the_page_of_performance_holds_the_replay_that_was_kept_of_a_hundred_thousand_patients() -> None:
+    found = kept()
+    assert (found.patients, found.treated) == (100_000, 500)
+    assert section(found) in (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")

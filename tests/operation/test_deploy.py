@@ -23,6 +23,7 @@ import yaml
 from sqlalchemy import make_url
 
 from app import build
+from bench.serving import AS_DEPLOYED
 from cds_service.clients import parse
 from cds_service.settings import TAKES, read_settings
 from tests.support.ports import free_port
@@ -62,6 +63,13 @@ def exec_form(name: str) -> list[str]:
     (arguments,) = arguments_of(name)
     words: list[str] = json.loads(arguments[arguments.index("[") :])
     return words
+
+
+def test_both_ways_of_deploying_hold_memory_as_the_bench_measures_it() -> None:
+    unit = UNIT.read_text(encoding="utf-8").splitlines()
+    for name, value in AS_DEPLOYED.items():
+        assert f"Environment={name}={value}" in unit
+        assert f"{name}={value}" in arguments_of("ENV")[0].split()
 
 
 def test_every_stage_begins_with_one_version_of_python_given_by_its_full_tag() -> None:
