@@ -1,7 +1,7 @@
-"""How many calls of this project's functions one order-sign call makes: a measure that no busy machine disturbs.
+"""What one order-sign call costs in measures that no busy machine disturbs: calls of functions, memory left behind.
 
-`python -m bench.budget` writes bench/budget.json anew; tests/test_call_budget.py compares with it. Comprehensions are
-not counted: whether they are calls depends on the version of Python.
+`python -m bench.budget` writes the calls to bench/budget.json anew; tests/test_call_budget.py compares with it.
+Comprehensions are not counted: whether they are calls depends on the version of Python.
 """
 
 from __future__ import annotations
@@ -33,11 +33,27 @@ def client() -> FlaskClient:
 
 def functions_called(service: FlaskClient, body: bytes) -> int:
     """The calls of our functions for this body, once what is kept is there. Raises: RuntimeError without cards."""
-    _post(service, body)
-    return _counted(lambda: _post(service, body))
+    post(service, body)
+    return _counted(lambda: post(service, body))
 
 
-def _post(service: FlaskClient, body: bytes) -> None:
+def blocks_left_behind(work: Callable[[], None], *, times: int) -> int:
+    """How many blocks of Python's memory so many runs leave in use, after as many for what is kept on purpose."""
+    for _ in range(times):
+        work()
+    before = _blocks_in_use()
+    for _ in range(times):
+        work()
+    return _blocks_in_use() - before
+
+
+def _blocks_in_use() -> int:
+    gc.collect()
+    return sys.getallocatedblocks()
+
+
+def post(service: FlaskClient, body: bytes) -> None:
+    """One call. Raises: RuntimeError without cards."""
     answer = service.post(PATH, data=body, content_type="application/json")
     if answer.status_code != 200 or not answer.get_json()["cards"]:
         raise RuntimeError(f"the call was answered with {answer.status_code}, or without cards")
