@@ -6,6 +6,7 @@ Comprehensions are not counted: whether they are calls depends on the version of
 
 from __future__ import annotations
 
+import argparse
 import gc
 import json
 import sys
@@ -88,6 +89,7 @@ def budget() -> Mapping[str, int]:
 
 def main() -> None:
     """Count anew, and write it."""
+    argparse.ArgumentParser(prog="bench.budget", description=__doc__).parse_args()
     service = client()
     found = {name: functions_called(service, PATIENTS[name]()) for name in COUNTED}
     BUDGET.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

@@ -217,7 +217,7 @@ def measure(folder: Path) -> Scaling:
             orders=_orders_in(out),
             one=one,
             two=two,
-            largest=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
+            largest=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6,
         )
 
 
@@ -256,7 +256,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--patients", type=int, default=1_000)
     parser.add_argument("--treated", type=float, default=0.1, help="the part of them with orders of the drug")
-    parser.add_argument("--print", action="store_true", help="print what was measured, and keep what was")
+    parser.add_argument("--print", action="store_true", help="print only: the record of before stays")
     given = parser.parse_args(arguments)
     if given.what == "write":
         print(f"{write(given.folder, given.patients, given.treated):,} resources in {given.folder}")

@@ -55,7 +55,7 @@ def page(results: Results, options: Options, replayed: Scaling) -> str:
 def _conditions(results: Results, options: Options) -> str:
     busy = f"{results.busy_before:.1f} before, {results.busy_after:.1f} after"
     runs = f"medians of {options.rounds} runs of {options.seconds:g} s"
-    return f"This run: {results.cores} processors, which others used too (load average {busy}); {runs}.\n"
+    return f"This run: {results.cores} processors (load average {busy}); {runs}.\n"
 
 
 def _middle(runs: Sequence[Run], figure: Callable[[Run], float]) -> float:
@@ -119,7 +119,7 @@ def _targets_of_calls(results: Results) -> list[Target]:
             "six reads of 30 ms: p50",
             slowest,
             " ms",
-            results.fallback.p50,
+            results.fallback_ms,
             why="six answers are received and read beside the waiting, on a processor shared with their server",
             derived="1.5 × a single read = ",
         ),

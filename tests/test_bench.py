@@ -102,7 +102,7 @@ def test_the_page_says_of_each_target_whether_it_is_met() -> None:
             sizes={size: Run(load=load, cpu_ms=size / 50_000) for size in SIZES},
             one_worker=400,
             two_workers=780,
-            fallback=load,
+            fallback_ms=15,
             single_read_ms=31,
             started_in_ms=1_200,
             memory=Growth(calls=5_000, before=100, after=101),
