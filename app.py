@@ -22,7 +22,7 @@ from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from cds_service import clients as client_profiles
-from cds_service import quality_page, sealed, services, smart_page, smart_registrations, web
+from cds_service import fhir_knowledge, quality_page, sealed, services, smart_page, smart_registrations, web
 from cds_service.client_auth import Doorkeeper, ProcessMemory
 from cds_service.clients import ANYBODY, Caller, Client
 from cds_service.demonstration import patients
@@ -152,6 +152,8 @@ def build(
         offers = services.offers(review)
         entries = tuple(offer.entry for offer in offers)
         knowledge = services.knowledge_of(regimen, settings.accept_unreviewed or "", entries)
+        if settings.knowledge is not None:  # a file of their own
+            fhir_knowledge.require_valid(knowledge.fhir)
     except KnowledgeError as error:
         raise SettingError(f"CDS_KNOWLEDGE takes a valid knowledge file: {error}") from None
     audience = {"audience": f"{public_url(settings)}/cds-services"} if clients else {}

@@ -135,7 +135,7 @@ def _targets_of_processes(results: Results) -> list[Target]:
             1.5,
             " s",
             results.started_in_ms / 1000,
-            why="imports, the knowledge file, and its check as FHIR",
+            why="imports, and reading the knowledge file",
         ),
         _upper("resident memory of a worker", 120, " MB", memory.after, why="four fifths are libraries and models"),
         _upper(f"its growth over {memory.calls:,} calls", 5, " MB", growth, why=LEFT_BEHIND),

@@ -97,10 +97,7 @@ class Knowledge:
 
 
 def knowledge_of(regimen: Regimen, accepted_by: str, entries: Sequence[wire.Service]) -> Knowledge:
-    """The knowledge page's content; `entries` are the services that act by it.
-
-    Raises: KnowledgeError where it cannot be written as FHIR.
-    """
+    """The knowledge page's content; `entries` are the services that act by it."""
     return Knowledge(
         markdown=sign_off.as_markdown(regimen, accepted_by),
         data=sign_off.as_data(regimen, accepted_by),

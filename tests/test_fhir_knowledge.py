@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from flask.testing import FlaskClient
 
 from app import build
 from cds_service import fhir_knowledge, wire
-from cds_service.errors import KnowledgeError
+from cds_service.errors import KnowledgeError, SettingError
 from cds_service.knowledge import loader
 from cds_service.knowledge.regimen import Regimen, Review, Sources
 from cds_service.settings import read_settings
@@ -110,7 +111,25 @@ def test_equal_knowledge_gives_equal_bytes(client: FlaskClient) -> None:
 
 def test_knowledge_that_cannot_be_fhir_is_refused_by_its_place() -> None:
     with pytest.raises(KnowledgeError, match=r"cannot be written as FHIR: Library\.date"):
-        fhir_of(replace(loader.load(), last_checked_against_label_on="soon"))
+        fhir_knowledge.require_valid(fhir_of(replace(loader.load(), last_checked_against_label_on="soon")))
+
+
+@pytest.mark.parametrize("sources", list(Sources))
+def test_the_packaged_knowledge_is_fhir_whoever_answers_for_it(sources: Sources) -> None:
+    regimen = loader.load(sources=sources)
+    for accepted_by in ("", "the pharmacy committee, 2026-11-02"):
+        for part in fhir_of(regimen, accepted_by)["entry"]:
+            assert problems(part["resource"]) == [], part["fullUrl"]
+
+
+def test_a_file_of_their_own_that_cannot_be_fhir_ends_the_start(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    packaged = (ROOT / "cds_service/knowledge/tarlatamab.yaml").read_text(encoding="utf-8")
+    line = "last_checked_against_label_on: "
+    assert line in packaged
+    own.write_text(re.sub(f"{line}.*", f"{line}soon", packaged), encoding="utf-8")
+    with pytest.raises(SettingError, match=r"cannot be written as FHIR: Library\.date"):
+        build(read_settings({"CDS_NOW": "2026-01-20T09:00:00Z", "CDS_KNOWLEDGE": str(own)}))
 
 
 # --- content --------------------------------------------------------------------------------------------------------

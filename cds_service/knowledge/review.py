@@ -82,7 +82,7 @@ def _summary(regimen: Regimen) -> str:
 
 def fhir_text(regimen: Regimen) -> str:
     """The Bundle that a running service gives on /knowledge, as JSON. Raises: KnowledgeError."""
-    from cds_service import services
+    from cds_service import fhir_knowledge, services
     from cds_service.engine.rulebook import Rulebook
     from cds_service.fhir_client import FhirClient
 
@@ -90,7 +90,9 @@ def fhir_text(regimen: Regimen) -> str:
         rulebook=Rulebook(regimen), fhir=FhirClient(budget_ms=1), zone=ZoneInfo("UTC"), clock=services.clock(None)
     )  # never called: only its entries are asked for
     entries = tuple(offer.entry for offer in services.offers(review))
-    written = msgspec.json.Encoder(decimal_format="number").encode(services.knowledge_of(regimen, "", entries).fhir)
+    bundle = services.knowledge_of(regimen, "", entries).fhir
+    fhir_knowledge.require_valid(bundle)
+    written = msgspec.json.Encoder(decimal_format="number").encode(bundle)
     return msgspec.json.format(written, indent=2).decode()
 
 
