@@ -1,7 +1,7 @@
 """A made Bulk Data export of any size, and how fast it is replayed with one and with two processes.
 
     .venv/bin/python -m bench.bulk write FOLDER [--patients 1000] [--treated 0.1]
-    .venv/bin/python -m bench.bulk measure FOLDER
+    .venv/bin/python -m bench.bulk measure FOLDER [--rounds 3]
 
 The same seed gives the same files. `measure` prints what it found, and keeps it (bench/replay.json) for the page that
 `python -m bench` writes; with `--print` it only prints. Compare on one machine. The kept figures are of 100,000
@@ -27,7 +27,7 @@ import duckdb
 import msgspec
 
 from bench.patients import DIAGNOSES, DRUGS, LABORATORY, VITAL_SIGNS
-from bench.replayed import Replayed, Scaling, keep, section
+from bench.replayed import Replayed, Scaling, keep, middle_of, section
 
 Resource = dict[str, Any]
 
@@ -202,21 +202,21 @@ def write(folder: Path, patients: int, treated: float) -> int:
     return resources
 
 
-def measure(folder: Path) -> Scaling:
-    """Replay it with one and with two processes, in processes of their own."""
+def measure(folder: Path, rounds: int) -> Scaling:
+    """Replay it with one and with two processes in turns, in processes of their own."""
     size = sum(path.stat().st_size for path in folder.iterdir())
     patients = sum(line.count(b"\n") for path in folder.glob("Patient.*") for line in path.open("rb"))
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "cards.parquet"
-        one, _ = _run(folder, out, 1)
-        two, treated = _run(folder, out, 2)
+        runs = [(_run(folder, out, 1), _run(folder, out, 2)) for _ in range(rounds)]
         return Scaling(
+            rounds=rounds,
             patients=patients,
             megabytes=size / 1e6,
-            treated=treated,
+            treated=runs[0][0][1],
             orders=_orders_in(out),
-            one=one,
-            two=two,
+            one=middle_of([one for (one, _), _ in runs]),
+            two=middle_of([two for _, (two, _) in runs]),
             largest=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6,
         )
 
@@ -256,12 +256,13 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--patients", type=int, default=1_000)
     parser.add_argument("--treated", type=float, default=0.1, help="the part of them with orders of the drug")
+    parser.add_argument("--rounds", type=int, default=3, help="replays with each number of processes")
     parser.add_argument("--print", action="store_true", help="print only: the record of before stays")
     given = parser.parse_args(arguments)
     if given.what == "write":
         print(f"{write(given.folder, given.patients, given.treated):,} resources in {given.folder}")
         return
-    found = measure(given.folder)
+    found = measure(given.folder, given.rounds)
     print(section(found))
     if not given.print:
         keep(found)

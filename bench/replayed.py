@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from bench.figures import shown, table
+from bench.figures import middle, shown, table
 
 RECORD: Final = Path(__file__).with_name("replay.json")
 
@@ -25,10 +25,25 @@ class Replayed:
     asking: float
 
 
+def middle_of(runs: Sequence[Replayed]) -> Replayed:
+    """The median of each figure of several runs with as many processes."""
+    return Replayed(
+        processes=runs[0].processes,
+        whole=middle([run.whole for run in runs]),
+        cpu=middle([run.cpu for run in runs]),
+        reading=middle([run.reading for run in runs]),
+        asking=middle([run.asking for run in runs]),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scaling:
-    """One export, replayed with one process and with two. `largest` is the peak of the largest process, in MB."""
+    """One export, replayed with one process and with two in turns: the medians of so many `rounds`.
 
+    `largest` is the peak of the largest process, in MB.
+    """
+
+    rounds: int
     patients: int
     megabytes: float
     treated: int
@@ -53,9 +68,9 @@ def section(found: Scaling) -> str:
     return f"""\
 ## Replaying an export
 
-Measured by `python -m bench.bulk measure`, apart from the rest: {found.patients:,} made patients
-({found.megabytes:,.0f} MB of NDJSON), {found.treated:,} of them treated, with {found.orders:,} orders of the drug.
-What a replay is: [replay.md](replay.md). The process that sorts held {found.largest:,.0f} MB at most.
+Measured by `python -m bench.bulk measure`, apart from the rest, as medians of {found.rounds} runs: {found.patients:,}
+made patients ({found.megabytes:,.0f} MB of NDJSON), {found.treated:,} of them treated, with {found.orders:,} orders of
+the drug. What a replay is: [replay.md](replay.md). The process that sorts held {found.largest:,.0f} MB at most.
 DuckDB reads with all processors, however many processes ask.
 
 {_speeds(found)}

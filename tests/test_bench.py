@@ -9,7 +9,7 @@ from bench.load import Load, of_wrk
 from bench.measure import SIZES, Against, Growth, Options, Results, Run
 from bench.pages import page
 from bench.patients import PATIENTS, ROOT, intensive_care, of_size, typical, with_six_keys_to_read
-from bench.replayed import Replayed, Scaling, kept, section
+from bench.replayed import Replayed, Scaling, kept, middle_of, section
 from bench.slow_fhir import answer_to
 
 
@@ -82,6 +82,7 @@ def test_what_wrk_says_in_microseconds_is_told_in_milliseconds() -> None:
 
 
 SCALING = Scaling(
+    rounds=3,
     patients=100_000,
     megabytes=1_838,
     treated=500,
@@ -120,9 +121,18 @@ def test_the_page_says_of_each_target_whether_it_is_met() -> None:
     assert written.endswith(section(SCALING))
 
 
+def test_of_several_replays_the_median_of_each_figure_counts() -> None:
+    runs = [
+        Replayed(processes=2, whole=whole, cpu=70 + whole, reading=20, asking=asking)
+        for whole, asking in ((50, 22), (40, 30), (45, 21))
+    ]
+    assert middle_of(runs) == Replayed(processes=2, whole=45, cpu=115, reading=20, asking=22)
+
+
 def test_a_replay_is_told_in_patients_and_orders_a_second_and_how_it_scales() -> None:
     written = section(SCALING)
-    assert "100,000 made patients\n(1,838 MB of NDJSON), 500 of them treated, with 2,968 orders" in written
+    assert "as medians of 3 runs: 100,000\nmade patients (1,838 MB of NDJSON), 500 of them treated" in written
+    assert "with 2,968 orders of\nthe drug." in written
     assert "| the whole replay, s | 81.0 | 45.0 | 1.80 |" in written
     assert "| reading the export: patients/s | 2,500 | 5,000 | 2.00 |" in written
     assert "| asking about their orders: treated patients/s | 11.6 | 23.3 | 2.00 |" in written
