@@ -22,7 +22,7 @@ at one time; **the ratios to the floors are what counts**. What one call may hol
 """
 LEFT_BEHIND: Final = (
     "calls leave no object behind for good (tests/test_call_budget.py), but each a circle of small ones of werkzeug's "
-    "address matcher, which the collector finds some 2,000 calls later, and gaps between what lives on"
+    "address matcher, which the collector finds some thousand calls later, and gaps between what lives on"
 )
 INSIDE: Final = """\
 ## Where the time goes
